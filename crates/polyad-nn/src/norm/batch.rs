@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().into_vec().expect("float tensor")
+        tensor.into_data().try_into_vec().expect("float tensor")
     }
 
     #[test]

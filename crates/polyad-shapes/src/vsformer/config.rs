@@ -111,7 +111,8 @@ fn published_order() -> usize {
 }
 
 /// Caps that keep a hostile configuration from asking for more memory than any real one.
-const LARGEST: [(&str, usize); 5] = [("layers", 64), ("dim", 8192), ("ratio", 16), ("classes", 100_000), ("views", 4096)];
+const LARGEST: [(&str, usize); 5] =
+    [("layers", 64), ("dim", 8192), ("ratio", 16), ("classes", 100_000), ("views", 4096)];
 
 impl VsFormerConfig {
     /// The published sizes: four blocks, eight heads, 512 numbers a view, ratio 2, a head of two layers.

@@ -85,7 +85,15 @@ impl Initializer {
     /// - input: `[n, 3, height, width]`, normalised
     /// - output: `[n, dim]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let features = self.backbone.forward(input);
+        self.project(self.backbone.forward(input))
+    }
+
+    /// The second half: from the image network's numbers to `dim`.
+    ///
+    /// # Shapes
+    /// - features: `[n, features]`
+    /// - output: `[n, dim]`
+    pub fn project(&self, features: Tensor<2>) -> Tensor<2> {
         match &self.projection {
             Some(projection) => relu(projection.norm.forward(projection.linear.forward(features))),
             None => features,
