@@ -1,0 +1,3 @@
+//! Image networks that turn a view into a vector.
+
+pub mod small;

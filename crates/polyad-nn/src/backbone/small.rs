@@ -1,0 +1,113 @@
+//! The small initializer: a residual network for small views, trained from scratch on two cores.
+//!
+//! A stem and one residual block (He et al., arXiv 1512.03385) a stage, each halving the picture; no max-pool. It lives
+//! in blocked layout from the stem to the pooling.
+
+use crate::blocked;
+use burn::config::Config;
+use burn::module::{Initializer, Module, Param};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::{Device, Tensor};
+
+/// How to make a [`SmallNet`].
+#[derive(Config, Debug)]
+pub struct SmallNetConfig {
+    /// Channels after the stem and after each stage; multiples of 16. The last is the length of a view's vector.
+    #[config(default = "vec![32, 64, 128, 256]")]
+    pub widths: Vec<usize>,
+}
+
+/// A small residual network: `[n, 3, s, s]` to `[n, width]`.
+#[derive(Module, Debug)]
+pub struct SmallNet {
+    stem: Convolution,
+    blocks: Vec<Block>,
+}
+
+/// A convolution without bias, and its normalisation.
+#[derive(Module, Debug)]
+struct Convolution {
+    /// `[out, in, k, k]`
+    weight: Param<Tensor<4>>,
+    norm: BatchNorm,
+    #[module(skip)]
+    stride: usize,
+}
+
+/// `relu(norm(conv(relu(norm(conv(x))))) + norm(conv 1 x 1 (x)))`
+#[derive(Module, Debug)]
+struct Block {
+    first: Convolution,
+    second: Convolution,
+    shortcut: Convolution,
+}
+
+impl SmallNetConfig {
+    /// Makes the network, with weights drawn as He et al. (arXiv 1502.01852) do.
+    ///
+    /// # Panics
+    ///
+    /// Where there are no widths, or one is not a positive multiple of 16.
+    pub fn init(&self, device: &Device) -> SmallNet {
+        assert!(!self.widths.is_empty(), "a small network needs at least one width");
+        for width in &self.widths {
+            assert!(*width > 0 && width.is_multiple_of(16), "width {width} is not a positive multiple of 16");
+        }
+        SmallNet {
+            stem: Convolution::new(3, self.widths[0], 3, 2, device),
+            blocks: self
+                .widths
+                .windows(2)
+                .map(|w| Block {
+                    first: Convolution::new(w[0], w[1], 3, 2, device),
+                    second: Convolution::new(w[1], w[1], 3, 1, device),
+                    shortcut: Convolution::new(w[0], w[1], 1, 2, device),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Convolution {
+    fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize, device: &Device) -> Self {
+        let fan_out = outputs * kernel * kernel;
+        let weights = Initializer::Normal { mean: 0.0, std: (2.0 / fan_out as f64).sqrt() };
+        Convolution {
+            weight: weights.init([outputs, inputs, kernel, kernel], device),
+            norm: BatchNormConfig::new(outputs).init(device),
+            stride,
+        }
+    }
+
+    fn forward(&self, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool) -> Tensor<5> {
+        let weight = self.weight.val();
+        let padding = weight.dims()[2] / 2;
+        blocked::norm(&self.norm, blocked::conv2d(x, weight, self.stride, padding), residual, relu)
+    }
+}
+
+impl SmallNet {
+    /// A vector for each picture.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[n, 3, height, width]`, any size of at least 2
+    /// - output: `[n, width]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let stem = &self.stem;
+        let x = blocked::stem(x, stem.weight.val(), stem.stride, 1);
+        let mut x = blocked::norm(&stem.norm, x, None, true);
+        for block in &self.blocks {
+            let shortcut = block.shortcut.forward(x.clone(), None, false);
+            let inner = block.first.forward(x, None, true);
+            x = block.second.forward(inner, Some(shortcut), true);
+        }
+        blocked::mean_pool(x)
+    }
+
+    /// Length of a view's vector.
+    pub fn width(&self) -> usize {
+        let last = self.blocks.last().map_or(&self.stem, |block| &block.second);
+        last.weight.dims()[0]
+    }
+}
