@@ -4,17 +4,28 @@
 //! in blocked layout from the stem to the pooling.
 
 use crate::blocked;
-use burn::config::Config;
+use crate::error::{Error, Result};
+use crate::norm::{BatchNorm, BatchNormConfig};
 use burn::module::{Initializer, Module, Param};
-use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor};
 
 /// How to make a [`SmallNet`].
-#[derive(Config, Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmallNetConfig {
     /// Channels after the stem and after each stage; multiples of 16. The last is the length of a view's vector.
-    #[config(default = "vec![32, 64, 128, 256]")]
     pub widths: Vec<usize>,
+}
+
+impl SmallNetConfig {
+    /// Length of a view's vector by default.
+    pub const FEATURES: usize = 256;
+}
+
+impl Default for SmallNetConfig {
+    /// 1.2 M parameters, 101 M multiply-adds for a view of 96 x 96.
+    fn default() -> Self {
+        SmallNetConfig { widths: vec![32, 64, 128, Self::FEATURES] }
+    }
 }
 
 /// A small residual network: `[n, 3, s, s]` to `[n, width]`.
@@ -43,40 +54,38 @@ struct Block {
 }
 
 impl SmallNetConfig {
-    /// Makes the network, with weights drawn as He et al. (arXiv 1502.01852) do.
-    ///
-    /// # Panics
-    ///
-    /// Where there are no widths, or one is not a positive multiple of 16.
-    pub fn init(&self, device: &Device) -> SmallNet {
-        assert!(!self.widths.is_empty(), "a small network needs at least one width");
-        for width in &self.widths {
-            assert!(*width > 0 && width.is_multiple_of(16), "width {width} is not a positive multiple of 16");
+    /// Makes the network, with weights drawn as He et al. (arXiv 1502.01852) do. Widths that are not positive multiples
+    /// of 16, or none at all, are refused.
+    pub fn init(&self, device: &Device) -> Result<SmallNet> {
+        let Some(&first) = self.widths.first() else {
+            return Err(Error::config("small network", "no widths"));
+        };
+        if let Some(width) = self.widths.iter().find(|width| **width == 0 || !width.is_multiple_of(16)) {
+            return Err(Error::config("small network", format!("width {width} is not a positive multiple of 16")));
         }
-        SmallNet {
-            stem: Convolution::new(3, self.widths[0], 3, 2, device),
-            blocks: self
-                .widths
-                .windows(2)
-                .map(|w| Block {
-                    first: Convolution::new(w[0], w[1], 3, 2, device),
-                    second: Convolution::new(w[1], w[1], 3, 1, device),
-                    shortcut: Convolution::new(w[0], w[1], 1, 2, device),
-                })
-                .collect(),
-        }
+        let block = |inputs, outputs| -> Result<Block> {
+            Ok(Block {
+                first: Convolution::new(inputs, outputs, 3, 2, device)?,
+                second: Convolution::new(outputs, outputs, 3, 1, device)?,
+                shortcut: Convolution::new(inputs, outputs, 1, 2, device)?,
+            })
+        };
+        Ok(SmallNet {
+            stem: Convolution::new(3, first, 3, 2, device)?,
+            blocks: self.widths.windows(2).map(|w| block(w[0], w[1])).collect::<Result<_>>()?,
+        })
     }
 }
 
 impl Convolution {
-    fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize, device: &Device) -> Self {
+    fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize, device: &Device) -> Result<Self> {
         let fan_out = outputs * kernel * kernel;
         let weights = Initializer::Normal { mean: 0.0, std: (2.0 / fan_out as f64).sqrt() };
-        Convolution {
+        Ok(Convolution {
             weight: weights.init([outputs, inputs, kernel, kernel], device),
-            norm: BatchNormConfig::new(outputs).init(device),
+            norm: BatchNormConfig::new(outputs).init(device)?,
             stride,
-        }
+        })
     }
 
     fn forward(&self, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool) -> Tensor<5> {

@@ -8,8 +8,8 @@ mod convolution;
 mod norm;
 mod ops;
 
+use crate::norm::BatchNorm;
 use burn::backend::Dispatch;
-use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, module, ops::ConvOptions};
 use ops::{BlockedOps, NormOptions, Stride};
 use polyad_simd::LANES;
@@ -73,7 +73,9 @@ pub fn conv2d(x: Tensor<5>, weight: Tensor<4>, stride: usize, padding: usize) ->
 /// - `x`, `residual`, output: `[n, channels / 16, height, width, 16]`
 pub fn norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool) -> Tensor<5> {
     let device = x.device();
-    let trains = device.is_autodiff() && norm.training.is_enabled();
+    let [n, _, h, w, _] = x.dims();
+    let numbers = n * h * w;
+    let trains = device.is_autodiff() && norm.training.is_enabled() && numbers > 1;
     if !has_kernels(&device) || (device.is_autodiff() && !trains) {
         return composed_norm(norm, x, residual, relu);
     }
@@ -83,25 +85,18 @@ pub fn norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, relu: b
         None => none().into_dispatch(),
     };
     if !trains {
-        let scale = norm.gamma.val() / (norm.running_var.value() + norm.epsilon).sqrt();
-        let shift = norm.beta.val() - norm.running_mean.value() * scale.clone();
+        let scale = norm.gamma.val() / (norm.running_var.value_sync() + norm.epsilon).sqrt();
+        let shift = norm.beta.val() - norm.running_mean.value_sync() * scale.clone();
         let y =
             Dispatch::blocked_affine(x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch(), residual, relu);
         return Tensor::from_dispatch(y);
     }
-    let [n, _, h, w, _] = x.dims();
-    let count = (n * h * w) as f64;
     let options = NormOptions { relu, epsilon: norm.epsilon };
     let (gamma, beta) = (norm.gamma.val().into_dispatch(), norm.beta.val().into_dispatch());
     let (y, statistics) = Dispatch::blocked_norm(x.into_dispatch(), gamma, beta, residual, options);
     let statistics = Tensor::<2>::from_dispatch(statistics).detach();
-    // The running variance is the unbiased one, as in torch.
-    let unbiased = count / (count - 1.0).max(1.0);
     let [mean, variance] = [0, 1].map(|row| statistics.clone().slice([row..row + 1]).squeeze_dim::<1>(0));
-    for (running, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance * unbiased)] {
-        let old = running.value_sync().to_device(&device);
-        running.update((old * (1.0 - norm.momentum) + batch * norm.momentum).detach());
-    }
+    norm.remember_batch(mean, variance, numbers);
     Tensor::from_dispatch(y)
 }
 

@@ -246,9 +246,7 @@ impl<B: BlockedOps, C: CheckpointStrategy> BlockedOps for Autodiff<B, C> {
                 let state = [prep.checkpoint(&x), prep.checkpoint(&weight)];
                 prep.finish(state, B::blocked_conv(x.into_primitive(), weight.into_primitive(), how))
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::blocked_conv(x.into_primitive(), weight.into_primitive(), how))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::blocked_conv(x.into_primitive(), weight.into_primitive(), how)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The kernels give what the composed definitions give, values and gradients, at odd sizes and on every level.
 
 use super::*;
+use crate::norm::BatchNormConfig;
 use burn::module::{Module, Param};
-use burn::nn::BatchNormConfig;
 use burn::tensor::Distribution;
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -89,7 +89,7 @@ fn normalisation_and_its_gradients_equal_burns_own() {
         let probe = random(shape, &device);
         let run = |kernels: bool| {
             // Made anew: clones of a layer share its running statistics.
-            let mut layer = BatchNormConfig::new(channels).init(&device);
+            let mut layer = BatchNormConfig::new(channels).init(&device).expect("channels");
             layer.gamma = Param::from_tensor(gamma.clone().detach()).set_require_grad(true);
             layer.beta = Param::from_tensor(beta.clone().detach()).set_require_grad(true);
             let x = x.clone().detach().require_grad();
@@ -115,8 +115,7 @@ fn normalisation_and_its_gradients_equal_burns_own() {
             assert!(distance(got, expected) < limit, "{case}: parameter gradient");
         }
         assert!(distance(got.5.inner(), expected.5.inner()) < limit, "{case}: running mean");
-        // The running variances differ by n / (n − 1): ours is torch's.
-        assert!(distance(got.4, expected.4) < 0.01, "{case}: evaluation");
+        assert!(distance(got.4, expected.4) < limit, "{case}: evaluation");
     }
 }
 
