@@ -8,6 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
 use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
+use polyad_nn::backbone::small::{SmallNet, SmallNetConfig};
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
 use polyad_nn::norm::{BatchNorm, BatchNormConfig};
 
@@ -30,6 +31,8 @@ pub enum Backbone {
     Vgg(Vgg),
     /// ResNet-18, -34 or -50.
     ResNet(ResNet),
+    /// The small one.
+    Small(SmallNet),
 }
 
 /// Linear, batch norm, ReLU.
@@ -49,6 +52,7 @@ impl Backbone {
             BackboneKind::Vgg11 => Backbone::Vgg(VggConfig { features: dim }.init(device)?),
             BackboneKind::ResNet18 => Backbone::ResNet(ResNetConfig::resnet18().init(device)?),
             BackboneKind::ResNet34 => Backbone::ResNet(ResNetConfig::resnet34().init(device)?),
+            BackboneKind::Small => Backbone::Small(SmallNetConfig::default().init(device)?),
             BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
         })
     }
@@ -63,6 +67,7 @@ impl Backbone {
             Backbone::AlexNet(net) => net.forward(input),
             Backbone::Vgg(net) => net.forward(input),
             Backbone::ResNet(net) => net.forward(input),
+            Backbone::Small(net) => net.forward(input),
         }
     }
 }

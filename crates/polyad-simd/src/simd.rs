@@ -1,0 +1,61 @@
+//! The trait that kernels are written over, and the door through which they run.
+
+use crate::level::Level;
+use crate::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use crate::x86::{Avx2, Avx512};
+
+/// Numbers in a vector, on every level: one AVX-512 register, two of AVX2.
+pub const LANES: usize = 16;
+
+/// Vectors of [`LANES`] single-precision numbers on one level. Holding a value proves that the level is present.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// A vector.
+    type V: Copy;
+
+    /// Vectors that fit the register file at once, spills aside.
+    const VECTORS: usize;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::V;
+    /// The numbers of an array.
+    fn load(self, from: &[f32; LANES]) -> Self::V;
+    /// Writes the lanes to an array.
+    fn store(self, v: Self::V, to: &mut [f32; LANES]);
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once on AVX levels; twice on the portable level, where a fused one would be a call.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The sum of all lanes, by halves: lane i with i + 8, then i + 4, i + 2, i + 1.
+    fn sum(self, v: Self::V) -> f32;
+}
+
+/// A computation written once for all levels. Mark `run` and what it calls `#[inline(always)]`, so that all of it is
+/// compiled with the level's instructions.
+pub trait Kernel {
+    /// What it gives.
+    type Output;
+    /// Computes, with the instructions of `S`.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs `kernel` with the instructions of `level`, or of the best level below it that the processor has.
+pub fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if level >= Level::Avx512
+            && let Some(simd) = Avx512::detect()
+        {
+            return simd.vectorise(kernel);
+        }
+        if level >= Level::Avx2
+            && let Some(simd) = Avx2::detect()
+        {
+            return simd.vectorise(kernel);
+        }
+    }
+    let _ = level;
+    kernel.run(Portable)
+}
