@@ -23,7 +23,7 @@ fn settings() -> RenderSettings {
 }
 
 fn config(classes: Option<usize>) -> VsFormerConfig {
-    let published = VsFormerConfig::published(BackboneKind::ResNet18, classes);
+    let published = VsFormerConfig::published(BackboneKind::Small, classes);
     VsFormerConfig { layers: 1, heads: 2, dim: 16, ..published }
 }
 
@@ -74,9 +74,9 @@ fn a_model_read_back_is_the_model_written() {
         let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").collect();
         assert_eq!(left.len(), 1, "only the model is left in the folder");
 
-        let megabytes = bytes.len() / 1_000_000;
-        let expected = if precision == Precision::F32 { 44..47 } else { 22..24 };
-        assert!(expected.contains(&megabytes), "{megabytes} MB in {precision:?}");
+        let kilobytes = bytes.len() / 1000;
+        let expected = if precision == Precision::F32 { 4600..5200 } else { 2300..2700 };
+        assert!(expected.contains(&kilobytes), "{kilobytes} kB in {precision:?}");
     }
 }
 
@@ -148,7 +148,10 @@ fn a_header_that_does_not_fit_its_network_is_refused() {
     let message = refuse(Header::new(config(Some(4)), settings(), names(4)));
     assert!(message.contains("not of its architecture"), "{message}");
     let message = refuse(Header::new(config(Some(3)), RenderSettings { size: 0, ..settings() }, names(3)));
-    assert!(message.contains("0 pixels"), "{message}");
+    assert!(message.contains("pixels, not 0"), "{message}");
+    let alexnet = VsFormerConfig { backbone: BackboneKind::AlexNet, ..config(Some(3)) };
+    let message = refuse(Header::new(alexnet, settings(), names(3)));
+    assert!(message.contains("32 pixels") && message.contains("alexnet"), "{message}");
 }
 
 #[test]

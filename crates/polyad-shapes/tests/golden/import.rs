@@ -163,3 +163,19 @@ fn ablations_and_unknown_names_are_refused_by_name() {
     let message = import_checkpoint(other, None, &Job::silent()).expect_err("nobody's names").to_string();
     assert!(message.contains("blocks.0.weight"), "{message}");
 }
+
+#[test]
+fn a_mutated_pickle_is_refused_without_panic() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let tensors: Tensors =
+        vec![("conv1.weight".into(), vec![2, 3], vec![1.0; 6]), ("bn1.weight".into(), vec![4], vec![1.0; 4])];
+    let pickle = pth::pickle(&tensors, Some("state_dict"));
+    for place in 0..pickle.len() {
+        for change in [1u8, 0x80, 0xff] {
+            let mut changed = pickle.clone();
+            changed[place] ^= change;
+            let path = write(folder.path(), "changed.pth", &pth::archive(&changed, &tensors));
+            import(&path, None, &Job::silent()).expect_err("far from complete, whatever it says");
+        }
+    }
+}

@@ -9,6 +9,11 @@ pub type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
 
 /// The bytes of a checkpoint `{wrapper: {name: tensor, ...}}`, or `{name: tensor, ...}` without a wrapper.
 pub fn write(tensors: &Tensors, wrapper: Option<&str>) -> Vec<u8> {
+    archive(&pickle(tensors, wrapper), tensors)
+}
+
+/// The pickle, which names tensors and their storages.
+pub fn pickle(tensors: &Tensors, wrapper: Option<&str>) -> Vec<u8> {
     let mut pickle = b"\x80\x02}(".to_vec();
     if let Some(wrapper) = wrapper {
         text(&mut pickle, "epoch");
@@ -32,14 +37,18 @@ pub fn write(tensors: &Tensors, wrapper: Option<&str>) -> Vec<u8> {
         pickle.extend(b"\x89ccollections\nOrderedDict\n)RtR");
     }
     pickle.extend(if wrapper.is_some() { &b"uu."[..] } else { b"u." });
+    pickle
+}
 
+/// The archive around a pickle.
+pub fn archive(pickle: &[u8], tensors: &Tensors) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut member = |name: &str, bytes: &[u8]| {
         zip.start_file(format!("archive/{name}"), stored).expect("memory takes it");
         zip.write_all(bytes).expect("memory takes it");
     };
-    member("data.pkl", &pickle);
+    member("data.pkl", pickle);
     member("version", b"3\n");
     for (index, (_, _, numbers)) in tensors.iter().enumerate() {
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
