@@ -9,9 +9,11 @@
 //! Each sample keeps the least key: 23 bits of depth, then 8 bits of shade. Of equal depths the darker wins, so
 //! that the order of the triangles is of no consequence. The key of an empty sample ends in 255: white.
 //!
-//! Loops, outer to inner: triangle, tile of 64 x 64 samples (small triangles have one, placed at their corner,
+//! Loops, outer to inner: triangle, tile of 16 x 16 samples (small triangles have one, placed at their corner,
 //! so that edge functions fit 32 bits), row, eight samples at once. Most triangles of a dense mesh cover a few
 //! samples, and cost what their set-up costs.
+
+use polyad_simd::{Kernel, Level, Simd, dispatch};
 
 /// Steps of the grid of corners, a sample, as a power of two.
 pub(super) const STEP_BITS: u32 = 8;
@@ -22,16 +24,16 @@ const HALF: i32 = STEPS / 2;
 pub(super) const FARTHEST: f32 = ((1u32 << 23) - 2) as f32;
 /// Most samples a row: corners then fit 21 bits, and edge functions within a tile 31 ([`EDGE_BOUND`]).
 pub(super) const MOST_SAMPLES: usize = 8192;
-/// Side of a tile in samples.
-const TILE: i32 = 64;
+/// Side of a tile in samples: larger ones scan more of what lies beside a long thin triangle.
+const TILE: i32 = 16;
 /// Samples worked on at once.
 const LANES: usize = 8;
 /// Edge functions are cut to this at a tile's corner. They change by less within a tile: at most
-/// (64 + 8 + 64) * 2^21 < 2^29, so that no sign is lost and nothing overflows.
+/// (16 + 8 + 16) * 2^21 < 2^29, so that no sign is lost and nothing overflows.
 const EDGE_BOUND: i64 = 1 << 29;
 /// Added to a float from 0 to 2^23, it leaves the nearest integer in the low bits.
-const TO_INTEGER: f32 = (1u32 << 23) as f32;
-const INTEGER_BITS: u32 = (1 << 23) - 1;
+pub(super) const TO_INTEGER: f32 = (1u32 << 23) as f32;
+pub(super) const INTEGER_BITS: u32 = (1 << 23) - 1;
 /// The key of a sample that nothing covers.
 const EMPTY: i32 = i32::MAX;
 
@@ -68,13 +70,13 @@ impl Samples {
         self.keys.fill(EMPTY);
     }
 
-    /// Draws triangles of valid corners, seen from either side.
-    pub fn draw(&mut self, corners: &[Corner], triangles: &[[u32; 3]]) {
-        for t in triangles {
-            self.triangle(t.map(|v| corners[v as usize]));
-        }
+    /// Draws triangles of valid corners, seen from either side, with the instructions of `level`: the same bytes
+    /// from all.
+    pub fn draw(&mut self, level: Level, corners: &[Corner], triangles: &[[u32; 3]]) {
+        dispatch(level, Draw { samples: self, corners, triangles });
     }
 
+    #[inline(always)]
     fn triangle(&mut self, [a, b, c]: [Corner; 3]) {
         // 1. Orientation. y runs downwards: corners that run anticlockwise to the eye have a negative area.
         let wide = i64::from;
@@ -126,26 +128,32 @@ impl Samples {
     #[inline(always)]
     fn tile(&mut self, [x, y, columns, rows]: [i32; 4], edges: &[Edge; 3], at: [i32; 3], planes: &[Plane; 2]) {
         let [depth, shade] = planes;
+        let edge_lanes = [0, 1, 2].map(|k| lanes(|i| edges[k].along * i));
+        let depth_lanes = lanes(|i| depth.along * i as f32);
+        let shade_lanes = lanes(|i| shade.along * i as f32);
         let mut start = y as usize * self.stride + x as usize;
         for row in 0..rows {
-            let edge = [0, 1, 2].map(|k| at[k] + edges[k].down * row);
-            let (depth_row, shade_row) = (depth.start + depth.down * row as f32, shade.start + shade.down * row as f32);
-            let mut column = 0;
-            while column < columns {
-                let from = start + column as usize;
-                let keys: &mut [i32; LANES] =
-                    (&mut self.keys[from..from + LANES]).try_into().expect("a slice of LANES keys");
-                for (lane, key) in keys.iter_mut().enumerate() {
-                    let i = column + lane as i32;
-                    let outside =
-                        (edge[0] + edges[0].along * i) | (edge[1] + edges[1].along * i) | (edge[2] + edges[2].along * i);
-                    let z = depth.within(depth_row + depth.along * i as f32);
-                    let s = shade.within(shade_row + shade.along * i as f32);
-                    let candidate = ((z + TO_INTEGER).to_bits() & INTEGER_BITS) << 8 | ((s + TO_INTEGER).to_bits() & 255);
-                    let candidate = if outside < 0 { EMPTY } else { candidate as i32 };
-                    *key = candidate.min(*key);
-                }
-                column += LANES as i32;
+            let mut edge = [0, 1, 2].map(|k| at[k] + edges[k].down * row);
+            let mut z = depth.start + depth.down * row as f32;
+            let mut s = shade.start + shade.down * row as f32;
+            let columns = (columns as usize).next_multiple_of(LANES);
+            let (groups, _) = self.keys[start..start + columns].as_chunks_mut::<LANES>();
+            for keys in groups {
+                let [p, q, r] = edge;
+                let outside: [i32; LANES] = std::array::from_fn(|i| {
+                    (p + edge_lanes[0][i]) | (q + edge_lanes[1][i]) | (r + edge_lanes[2][i])
+                });
+                let depths: [u32; LANES] = std::array::from_fn(|i| {
+                    ((depth.within(z + depth_lanes[i]) + TO_INTEGER).to_bits() & INTEGER_BITS) << 8
+                });
+                let shades: [u32; LANES] =
+                    std::array::from_fn(|i| (shade.within(s + shade_lanes[i]) + TO_INTEGER).to_bits() & 255);
+                let candidates: [i32; LANES] =
+                    std::array::from_fn(|i| if outside[i] < 0 { EMPTY } else { (depths[i] | shades[i]) as i32 });
+                *keys = std::array::from_fn(|i| candidates[i].min(keys[i]));
+                (0..3).for_each(|k| edge[k] += edges[k].along * LANES as i32);
+                z += depth.along * LANES as f32;
+                s += shade.along * LANES as f32;
             }
             start += self.stride;
         }
@@ -177,18 +185,69 @@ impl Samples {
     }
 
     /// Means of `samples * samples` shades each, into every `channels`-th number of `pixels`.
-    pub fn resolve(&self, samples: usize, pixels: &mut [u8], channel: usize, channels: usize) {
-        let size = self.side / samples;
-        let count = (samples * samples) as u32;
-        for (y, row) in pixels.chunks_exact_mut(size * channels).enumerate() {
-            for (x, pixel) in row[channel..].iter_mut().step_by(channels).enumerate() {
-                let mut sum = count / 2;
-                for j in 0..samples {
-                    let start = (y * samples + j) * self.stride + x * samples;
-                    sum += self.keys[start..start + samples].iter().map(|&k| k as u32 & 255).sum::<u32>();
+    pub fn resolve(&self, level: Level, samples: usize, pixels: &mut [u8], channel: usize, channels: usize) {
+        dispatch(level, Resolve { from: self, samples, pixels, channel, channels });
+    }
+}
+
+struct Draw<'a> {
+    samples: &'a mut Samples,
+    corners: &'a [Corner],
+    triangles: &'a [[u32; 3]],
+}
+
+impl Kernel for Draw<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for t in self.triangles {
+            self.samples.triangle(t.map(|v| self.corners[v as usize]));
+        }
+    }
+}
+
+struct Resolve<'a> {
+    from: &'a Samples,
+    samples: usize,
+    pixels: &'a mut [u8],
+    channel: usize,
+    channels: usize,
+}
+
+impl Resolve<'_> {
+    /// With the number of samples known, the sums become vectors.
+    #[inline(always)]
+    fn rows<const SAMPLES: usize>(self) {
+        let size = self.from.side / SAMPLES;
+        let count = (SAMPLES * SAMPLES) as u32;
+        let mut sums = vec![0u32; size];
+        for (y, row) in self.pixels.chunks_exact_mut(size * self.channels).enumerate() {
+            sums.fill(count / 2);
+            for j in 0..SAMPLES {
+                let start = (y * SAMPLES + j) * self.from.stride;
+                let (groups, _) = self.from.keys[start..start + size * SAMPLES].as_chunks::<SAMPLES>();
+                for (sum, keys) in sums.iter_mut().zip(groups) {
+                    *sum += keys.iter().map(|&k| k as u32 & 255).sum::<u32>();
                 }
+            }
+            for (pixel, sum) in row[self.channel..].iter_mut().step_by(self.channels).zip(&sums) {
                 *pixel = (sum / count) as u8;
             }
+        }
+    }
+}
+
+impl Kernel for Resolve<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        match self.samples {
+            1 => self.rows::<1>(),
+            2 => self.rows::<2>(),
+            3 => self.rows::<3>(),
+            _ => self.rows::<4>(),
         }
     }
 }
@@ -204,6 +263,7 @@ struct Edge {
 }
 
 impl Edge {
+    #[inline(always)]
     fn new(p: Corner, q: Corner) -> Edge {
         let (dx, dy) = (q.x - p.x, q.y - p.y);
         let inside = dy < 0 || (dy == 0 && dx > 0);
@@ -212,17 +272,26 @@ impl Edge {
 
     /// The function at a sample, in units of a step from one sample to the next. Dividing it by a power of two,
     /// rounding down, keeps its sign there and at all other samples, which differ by whole units.
+    #[inline(always)]
     fn at(&self, x: i32, y: i32) -> i64 {
         let (dx, dy) = (x * STEPS + HALF - self.p[0], y * STEPS + HALF - self.p[1]);
         (i64::from(self.down) * i64::from(dy) + i64::from(self.along) * i64::from(dx) - self.bias) >> STEP_BITS
     }
 
     /// The largest value in a tile that has `at` in its first sample.
+    #[inline(always)]
     fn largest(&self, at: i64, columns: i32, rows: i32) -> i64 {
         at + i64::from(self.along.max(0)) * i64::from(columns - 1) + i64::from(self.down.max(0)) * i64::from(rows - 1)
     }
 }
 
+/// A value for each lane.
+#[inline(always)]
+fn lanes<T>(value: impl Fn(i32) -> T) -> [T; LANES] {
+    std::array::from_fn(|i| value(i as i32))
+}
+
+#[inline(always)]
 fn cut(edge: i64) -> i32 {
     edge.clamp(-EDGE_BOUND, EDGE_BOUND) as i32
 }
@@ -236,6 +305,7 @@ struct Slopes {
 }
 
 impl Slopes {
+    #[inline(always)]
     fn new(a: Corner, b: Corner, c: Corner, area: i64) -> Slopes {
         let side = |q: Corner| [(q.x - a.x) as f32, (q.y - a.y) as f32];
         Slopes { ab: side(b), ac: side(c), scale: STEPS as f32 / area as f32 }
@@ -252,6 +322,7 @@ struct Plane {
 }
 
 impl Plane {
+    #[inline(always)]
     fn new(slopes: &Slopes, [a, b, c]: [f32; 3]) -> Plane {
         let Slopes { ab, ac, scale } = slopes;
         let (u, v) = (b - a, c - a);
@@ -265,6 +336,7 @@ impl Plane {
     }
 
     /// The same plane, starting that many steps away.
+    #[inline(always)]
     fn from(&self, dx: i32, dy: i32) -> Plane {
         let samples = |v: i32| v as f32 * (1.0 / STEPS as f32);
         Plane { start: self.start + self.along * samples(dx) + self.down * samples(dy), ..*self }
