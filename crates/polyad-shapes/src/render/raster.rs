@@ -140,9 +140,8 @@ impl Samples {
             let (groups, _) = self.keys[start..start + columns].as_chunks_mut::<LANES>();
             for keys in groups {
                 let [p, q, r] = edge;
-                let outside: [i32; LANES] = std::array::from_fn(|i| {
-                    (p + edge_lanes[0][i]) | (q + edge_lanes[1][i]) | (r + edge_lanes[2][i])
-                });
+                let outside: [i32; LANES] =
+                    std::array::from_fn(|i| (p + edge_lanes[0][i]) | (q + edge_lanes[1][i]) | (r + edge_lanes[2][i]));
                 let depths: [u32; LANES] = std::array::from_fn(|i| {
                     ((depth.within(z + depth_lanes[i]) + TO_INTEGER).to_bits() & INTEGER_BITS) << 8
                 });
@@ -346,5 +345,107 @@ impl Plane {
     fn within(&self, value: f32) -> f32 {
         let value = if value < self.low { self.low } else { value };
         if value > self.high { self.high } else { value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(seed: u64) -> impl FnMut(i32) -> i32 {
+        let mut state = seed;
+        move |below| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % below as u64) as i32
+        }
+    }
+
+    fn corner(x: i32, y: i32) -> Corner {
+        Corner { x, y, depth: 1000.0, shades: [0; 2] }
+    }
+
+    /// Whether the definition covers a sample: all edge functions positive, or zero on a left or top edge.
+    fn covers(t: [Corner; 3], x: usize, y: usize) -> bool {
+        let (x, y) = (x as i128 * 256 + 128, y as i128 * 256 + 128);
+        let at = |p: Corner, q: Corner| {
+            let (dx, dy) = (i128::from(q.x - p.x), i128::from(q.y - p.y));
+            (dx * (y - i128::from(p.y)) - dy * (x - i128::from(p.x)), dy < 0 || (dy == 0 && dx > 0))
+        };
+        let [a, b, c] = t;
+        let (ab, ac) = ((i128::from(b.x - a.x), i128::from(b.y - a.y)), (i128::from(c.x - a.x), i128::from(c.y - a.y)));
+        let area = ab.0 * ac.1 - ab.1 * ac.0;
+        let (b, c) = if area > 0 { (b, c) } else { (c, b) };
+        let inside = |p, q| matches!(at(p, q), (e, owns) if e > 0 || (e == 0 && owns));
+        area != 0 && inside(a, b) && inside(b, c) && inside(c, a)
+    }
+
+    #[test]
+    fn every_level_covers_exactly_what_the_definition_says() {
+        let mut next = random(5);
+        for side in [1usize, 7, 90, 200] {
+            for round in 0..200 {
+                let full = side as i32 * 256;
+                let size = [300, 3000, full][round % 3].min(full);
+                let (left, top) = (next(full - size + 1), next(full - size + 1));
+                // Half the corners lie on centres of samples, where edges tie.
+                let snap = |v: i32| if round % 2 == 0 { v } else { (v & !255 | 128).min(full) };
+                let t = [0; 3].map(|_| corner(snap(left + next(size + 1)), snap(top + next(size + 1))));
+                for level in Level::ALL.into_iter().filter(|l| l.is_present()) {
+                    let mut samples = Samples::new(side);
+                    samples.draw(level, &t, &[[0, 1, 2]]);
+                    for i in 0..side * side {
+                        let (x, y) = (i % side, i / side);
+                        assert_eq!(samples.covered(x, y), covers(t, x, y), "{level}, side {side}, {t:?}, at {x}, {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_picture_overflows_nowhere() {
+        let full = MOST_SAMPLES as i32 * 256;
+        let mut samples = Samples::new(MOST_SAMPLES);
+        let corners = [corner(0, 0), corner(full, 0), corner(full, full), corner(0, full), corner(1, full)];
+        for (triangle, inside, outside) in [([0, 1, 2], (8000, 10), (10, 8000)), ([0, 4, 3], (0, 8191), (40, 8191))] {
+            samples.clear();
+            samples.draw(polyad_simd::level(), &corners, &[triangle]);
+            let expected = |(x, y)| covers(triangle.map(|v| corners[v as usize]), x, y);
+            for place in [inside, outside, (4095, 4096), (4096, 4095), (0, 0), (8191, 8191), (0, 4000)] {
+                assert_eq!(samples.covered(place.0, place.1), expected(place), "{triangle:?} at {place:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn triangles_of_a_torn_up_square_cover_every_sample_once() {
+        let mut next = random(8);
+        for _ in 0..20 {
+            let (side, cells) = (60usize, 5usize);
+            let full = side as i32 * 256;
+            // A grid whose inner corners are moved, some of them onto centres of samples.
+            let mut corners = Vec::new();
+            for i in 0..=cells {
+                for j in 0..=cells {
+                    let step = full / cells as i32;
+                    let inner = |k: usize| k > 0 && k < cells;
+                    let mut moved = |k: usize, inner: bool| k as i32 * step + if inner { next(step / 2) } else { 0 };
+                    let (x, y) = (moved(j, inner(j)), moved(i, inner(i)));
+                    let snap = |v: i32, inner: bool| if inner && (i + j) % 2 == 0 { v & !255 | 128 } else { v };
+                    corners.push(corner(snap(x, inner(j)), snap(y, inner(i))));
+                }
+            }
+            let at = |i: usize, j: usize| (i * (cells + 1) + j) as u32;
+            let mut hits = vec![0; side * side];
+            for k in 0..cells * cells {
+                let (i, j) = (k / cells, k % cells);
+                for t in [[at(i, j), at(i, j + 1), at(i + 1, j)], [at(i, j + 1), at(i + 1, j), at(i + 1, j + 1)]] {
+                    let mut samples = Samples::new(side);
+                    samples.draw(polyad_simd::level(), &corners, &[t]);
+                    (0..side * side).for_each(|p| hits[p] += u32::from(samples.covered(p % side, p / side)));
+                }
+            }
+            assert!(hits.iter().all(|&h| h == 1), "{hits:?}");
+        }
     }
 }
