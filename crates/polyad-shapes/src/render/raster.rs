@@ -137,11 +137,13 @@ impl Samples {
                     (&mut self.keys[from..from + LANES]).try_into().expect("a slice of LANES keys");
                 for (lane, key) in keys.iter_mut().enumerate() {
                     let i = column + lane as i32;
-                    let outside =
-                        (edge[0] + edges[0].along * i) | (edge[1] + edges[1].along * i) | (edge[2] + edges[2].along * i);
+                    let outside = (edge[0] + edges[0].along * i)
+                        | (edge[1] + edges[1].along * i)
+                        | (edge[2] + edges[2].along * i);
                     let z = depth.within(depth_row + depth.along * i as f32);
                     let s = shade.within(shade_row + shade.along * i as f32);
-                    let candidate = ((z + TO_INTEGER).to_bits() & INTEGER_BITS) << 8 | ((s + TO_INTEGER).to_bits() & 255);
+                    let candidate =
+                        ((z + TO_INTEGER).to_bits() & INTEGER_BITS) << 8 | ((s + TO_INTEGER).to_bits() & 255);
                     let candidate = if outside < 0 { EMPTY } else { candidate as i32 };
                     *key = candidate.min(*key);
                 }
