@@ -159,12 +159,16 @@ impl Library for Numbers {
         "library"
     }
 
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     fn items(&self, _: Job) -> Result<Listing<Number>> {
         let items = (0..self.shapes).map(|i| Number(i, format!("library/{i:07}.stl"))).collect();
         Ok(Listing { items, failures: Vec::new() })
     }
 
-    fn prepare(&self, items: &[&Number]) -> Vec<Result<Prepared>> {
+    fn prepare(&self, items: &[&Number], _: Job) -> Vec<Result<Prepared>> {
         let prepare = |item: &&Number| {
             let embedding = Embedding { set: self.vector(item.0), views: Vec::new() };
             Ok(Prepared { embedding, diagonal: Some(1.0), triangles: Some(1), thumbnail: Vec::new() })
