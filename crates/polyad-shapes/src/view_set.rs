@@ -16,6 +16,6 @@ pub struct View {
 /// Any number (at least one) of pictures of one shape. Their order carries nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewSet {
-    /// The pictures, all of one size.
+    /// The pictures: of one size where they are rendered; photographs as they are read may differ.
     pub views: Vec<View>,
 }
