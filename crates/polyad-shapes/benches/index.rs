@@ -8,7 +8,7 @@
 //! asked one at a time; brute force runs on all threads over vectors that lie ready in memory.
 
 use polyad_shapes::embedding::Embedding;
-use polyad_shapes::index::{Item, IndexWriter, Library, Listing, Prepared, SearchOptions, Settings, Stamp};
+use polyad_shapes::index::{IndexWriter, Item, Library, Listing, Prepared, SearchOptions, Settings, Stamp};
 use polyad_shapes::job::Job;
 use polyad_shapes::{Error, Result};
 use polyad_simd::dot;
