@@ -150,7 +150,7 @@ def vtk_egl(places, triangles):
             camera.SetViewUp(0, 0, 1)
             renderer.ResetCameraClippingRange()
             window.Render()
-            window.GetPixelData(0, 0, SIZE - 1, SIZE - 1, 0, pixels)
+            window.GetPixelData(0, 0, SIZE - 1, SIZE - 1, 0, pixels, 0)
             vtk_to_numpy(pixels).copy()
 
     result = best(draw)

@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 
 /// The first file, in the order of names, of each folder of classes.
 fn first_of_each(folder: &Path) -> Vec<PathBuf> {
-    let mut classes: Vec<PathBuf> = entries(folder);
-    classes.retain(|c| c.is_dir());
-    let train = |class: PathBuf| if class.join("train").is_dir() { class.join("train") } else { class };
-    classes.into_iter().map(train).filter_map(|class| entries(&class).into_iter().next()).collect()
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    found.sort();
-    found
+    let mut last = None;
+    let mut first = |file: &PathBuf| {
+        let class = file.strip_prefix(folder).unwrap().iter().next().map(ToOwned::to_owned);
+        let fresh = class != last;
+        last = class;
+        fresh
+    };
+    let mut files = common::files(folder);
+    files.retain(|file| first(file));
+    files
 }
 
 #[test]
