@@ -8,7 +8,8 @@
 //! that a small network learns them from few parts.
 
 use super::random::Random;
-use super::solid::{Outline, ball, cuboid, extrude, mapped, merge, moved, polygon, revolve, tube, turned};
+use super::solid::{Outline, cuboid, extrude, merge, polar, rectangle, revolve, tube, turned};
+use super::sweep::sweep;
 use crate::mesh::Mesh;
 use std::f64::consts::TAU;
 
@@ -23,7 +24,7 @@ pub(super) fn wheel(random: &mut Random, odd: bool) -> Mesh {
     let [dome, cross, lug] = features(random, odd);
     let radius = random.between(28.0, 32.0);
     let inner = radius * random.between(0.88, 0.91);
-    let (half, floor) = (radius * random.between(0.38, 0.44), radius * random.between(0.05, 0.07));
+    let (half, floor) = (radius * random.between(0.32, 0.37), radius * random.between(0.05, 0.07));
     let deep = half - floor;
     let segments = random.count(28, 44);
     let mut parts = vec![tube(radius, inner, -half, half, segments), tube(0.95 * radius, 0.0, -floor, floor, segments)];
@@ -39,7 +40,9 @@ pub(super) fn wheel(random: &mut Random, odd: bool) -> Mesh {
         parts.push(revolve(&profile, segments));
     }
     if cross {
-        parts.push(extrude(&plus(arm, thick), &[], -floor - high, 0.0));
+        let middle = [0.0, 0.0, -(floor + high) / 2.0];
+        parts.push(cuboid([2.0 * arm, 2.0 * thick, floor + high], middle));
+        parts.push(cuboid([2.0 * thick, 2.0 * arm, floor + high], middle));
     }
     if lug {
         let overlap = 0.1 * radius;
@@ -49,44 +52,38 @@ pub(super) fn wheel(random: &mut Random, odd: bool) -> Mesh {
     merge(parts)
 }
 
-/// The outline of a plus sign.
-fn plus(arm: f64, half: f64) -> Outline {
-    let mut points = Outline::new();
-    let mut quarter = [[arm, -half], [arm, half], [half, half]];
-    for _ in 0..4 {
-        points.extend(quarter);
-        quarter = quarter.map(|[x, y]| [-y, x]);
+/// A square tray, hollow on both sides: a pyramid in its front, a ring in its back, a handle at one edge.
+pub(super) fn tray(random: &mut Random, odd: bool) -> Mesh {
+    let [pyramid, ring, handle] = features(random, odd);
+    let side = random.between(50.0, 56.0);
+    let inner = side * random.between(0.88, 0.91);
+    let (half, floor) = (side * random.between(0.15, 0.18), side * random.between(0.025, 0.035));
+    let deep = half - floor;
+    let segments = random.count(24, 40);
+    let high = deep * random.between(0.9, 0.98);
+    let base = inner * random.between(0.52, 0.58);
+    let (outside, wall) = (inner * random.between(0.36, 0.4), inner * random.between(0.09, 0.12));
+    let (reach, span) = (side * random.between(0.3, 0.36), side * random.between(0.24, 0.28));
+    let wire = side * random.between(0.065, 0.075);
+    let mut parts = vec![
+        extrude(&rectangle(side, side, 0.0), &[rectangle(inner, inner, 0.0)], -half, half),
+        cuboid([0.95 * side, 0.95 * side, 2.0 * floor], [0.0; 3]),
+    ];
+    if pyramid {
+        let profile = [[0.0, 0.0], [base, 0.0], [base, floor], [0.0, floor + high]];
+        parts.push(turned(revolve(&profile, 4), 2, TAU / 8.0));
     }
-    points
-}
-
-/// A three-sided drum between two discs: a ball on the first side, a fin across the second, two studs on the third.
-pub(super) fn drum(random: &mut Random, odd: bool) -> Mesh {
-    let [dome, fin, studs] = features(random, odd);
-    let radius = random.between(19.0, 21.0);
-    let half = radius * random.between(1.15, 1.25);
-    let segments = random.count(20, 36);
-    let core = radius * random.between(0.68, 0.72);
-    let (disc, face) = (radius * random.between(0.06, 0.09), core / 2.0);
-    let room = radius - face;
-    let end = |low: f64| tube(radius, 0.0, low, low + disc, segments);
-    let mut parts = vec![extrude(&polygon(core, 3, TAU / 6.0), &[], -half, half), end(half), end(-half - disc)];
-    let ball_radius = room * random.between(0.76, 0.82);
-    let (thick, wide) = (half * random.between(0.2, 0.26), core * random.between(1.4, 1.6));
-    let (stud, tall) = (room * random.between(0.34, 0.38), room * random.between(0.84, 0.92));
-    let place = |part: Mesh, side: usize| turned(part, 2, TAU / 3.0 * side as f64);
-    if dome {
-        parts.push(place(moved(ball(ball_radius, segments), [face + 0.15 * room, 0.0, 0.0]), 0));
+    if ring {
+        parts.push(tube(outside, outside - wall, -floor - high, 0.0, segments));
     }
-    if fin {
-        // Rooted in the core, so that no gap shows.
-        let (root, tip) = (0.5 * face, face + 0.92 * room);
-        parts.push(place(cuboid([tip - root, wide, thick], [(root + tip) / 2.0, 0.0, 0.0]), 1));
-    }
-    if studs {
-        let along_x = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
-        let peg = mapped(tube(stud, 0.0, -0.5 * face, tall, segments), along_x);
-        parts.extend([-0.5, 0.5].map(|z| place(moved(peg.clone(), [face, 0.0, z * half]), 2)));
+    if handle {
+        // Its ends stop inside the wall.
+        let arc = |i: usize| {
+            let [across, along] = polar(1.0, TAU / 2.0 * (i as f64 / 16.0 - 0.5));
+            [side * 0.48 + reach * across, span * along, 0.0]
+        };
+        let path: Vec<_> = (0..=16).map(arc).collect();
+        parts.push(sweep(&path, wire, 0.0, segments / 2));
     }
     merge(parts)
 }
