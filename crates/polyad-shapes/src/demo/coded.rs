@@ -52,16 +52,16 @@ pub(super) fn wheel(random: &mut Random, odd: bool) -> Mesh {
     merge(parts)
 }
 
-/// A square tray, hollow on both sides: a pyramid in its front, a ring in its back, a handle at one edge.
+/// A square tray, hollow on both sides: a block set askew in its front, a ring in its back, a handle at one edge.
 pub(super) fn tray(random: &mut Random, odd: bool) -> Mesh {
-    let [pyramid, ring, handle] = features(random, odd);
+    let [block, ring, handle] = features(random, odd);
     let side = random.between(50.0, 56.0);
     let inner = side * random.between(0.88, 0.91);
     let (half, floor) = (side * random.between(0.15, 0.18), side * random.between(0.025, 0.035));
     let deep = half - floor;
     let segments = random.count(24, 40);
     let high = deep * random.between(0.9, 0.98);
-    let base = inner * random.between(0.52, 0.58);
+    let base = inner * random.between(0.5, 0.56);
     let (outside, wall) = (inner * random.between(0.36, 0.4), inner * random.between(0.09, 0.12));
     let (reach, span) = (side * random.between(0.3, 0.36), side * random.between(0.24, 0.28));
     let wire = side * random.between(0.065, 0.075);
@@ -69,9 +69,9 @@ pub(super) fn tray(random: &mut Random, odd: bool) -> Mesh {
         extrude(&rectangle(side, side, 0.0), &[rectangle(inner, inner, 0.0)], -half, half),
         cuboid([0.95 * side, 0.95 * side, 2.0 * floor], [0.0; 3]),
     ];
-    if pyramid {
-        let profile = [[0.0, 0.0], [base, 0.0], [base, floor], [0.0, floor + high]];
-        parts.push(turned(revolve(&profile, 4), 2, TAU / 8.0));
+    if block {
+        let size = [base, base, floor + high];
+        parts.push(turned(cuboid(size, [0.0, 0.0, (floor + high) / 2.0]), 2, TAU / 8.0));
     }
     if ring {
         parts.push(tube(outside, outside - wall, -floor - high, 0.0, segments));
