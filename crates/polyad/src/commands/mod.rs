@@ -1,0 +1,19 @@
+//! One file a command: resolve, call one library function, print one value.
+
+mod completions;
+mod doctor;
+mod help;
+
+use crate::args::Command;
+use crate::failure::{Exit, Result};
+use crate::printer::Printer;
+use polyad_shapes::job::Job;
+
+/// Runs a command.
+pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
+    match command {
+        Command::Doctor(_) => doctor::run(printer),
+        Command::Completions(args) => completions::run(&args, printer),
+        Command::Help(args) => help::run(&args, printer),
+    }
+}

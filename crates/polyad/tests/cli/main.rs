@@ -1,0 +1,5 @@
+//! The program seen from outside: the real binary, its two streams, its exit codes, what it leaves on the disk.
+
+mod conduct;
+mod help;
+mod support;
