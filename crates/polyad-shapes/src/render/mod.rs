@@ -1,6 +1,38 @@
 //! A mesh as a View Set: cameras, a rasteriser that gives the same bytes everywhere, shading, framing.
+//!
+//! For each view: vertices are projected and shaded ([`shade`]), the shape is fitted into the picture
+//! ([`frame`]), triangles fill samples ([`raster`]), and each pixel is the mean of its samples. Views are drawn
+//! side by side on all threads.
+//!
+//! The same input gives the same bytes on every machine: arithmetic is that of IEEE 754 single precision in a
+//! fixed order, never fused; coverage is decided by integers; no sine comes from the platform.
 
+mod camera;
+mod frame;
+mod photo;
+mod raster;
+mod shade;
+
+pub use camera::{Camera, MOST_VIEWS, cameras};
+pub use photo::fit_photos;
+
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::normalise::NormalMesh;
+use crate::view_set::{View, ViewSet};
+use frame::Scratch;
+use raster::{Corner, Samples};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use shade::Placing;
+
+/// Version of this renderer. It changes when any picture does.
+pub const VERSION: u32 = 1;
+/// Sides of pictures that can be drawn, in pixels.
+pub const SIZES: std::ops::RangeInclusive<usize> = 16..=2048;
+/// Samples a pixel, along each axis, that can be drawn.
+pub const SAMPLES: std::ops::RangeInclusive<usize> = 1..=4;
+const _: () = assert!(*SIZES.end() * *SAMPLES.end() <= raster::MOST_SAMPLES);
 
 /// How a view looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +46,13 @@ pub enum Style {
     Normal,
     /// Black where the shape is. One channel.
     Silhouette,
+}
+
+impl Style {
+    /// Numbers a pixel.
+    pub fn channels(self) -> usize {
+        if self == Style::Normal { 3 } else { 1 }
+    }
 }
 
 /// How a shape is fitted into its pictures.
@@ -42,3 +81,105 @@ pub struct RenderSettings {
     /// Version of the renderer: pictures of different versions may differ.
     pub version: u32,
 }
+
+impl Default for RenderSettings {
+    /// Twenty views from all sides, which suit any pose, at the size that image networks expect.
+    fn default() -> Self {
+        RenderSettings {
+            views: "dodeca20".into(),
+            size: 224,
+            style: Style::Lit,
+            frame: Frame::Sphere,
+            samples: 2,
+            version: VERSION,
+        }
+    }
+}
+
+impl RenderSettings {
+    /// Refuses settings that cannot be drawn, naming the value and what can be.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check(&self) -> Result<()> {
+        cameras(&self.views)?;
+        if !SIZES.contains(&self.size) {
+            let (low, high) = (SIZES.start(), SIZES.end());
+            return Err(Error::Invalid(format!("the size of a view is {low} to {high} pixels, not {}", self.size)));
+        }
+        if !SAMPLES.contains(&self.samples) {
+            let (low, high) = (SAMPLES.start(), SAMPLES.end());
+            return Err(Error::Invalid(format!("samples along a pixel are {low} to {high}, not {}", self.samples)));
+        }
+        if self.version != VERSION {
+            return Err(Error::Invalid(format!(
+                "the pictures asked for are those of renderer {}, this is renderer {VERSION}",
+                self.version
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Draws a shape from all cameras of the settings, in their order.
+///
+/// # Errors
+/// [`Error::Invalid`] for settings that cannot be, [`Error::Cancelled`].
+///
+/// # Cost
+/// About 2 ms and 4 bytes a sample, per view and thread, for 50,000 triangles at 224 pixels with 2 x 2 samples.
+pub fn render(mesh: &NormalMesh, settings: &RenderSettings, job: Job) -> Result<ViewSet> {
+    settings.check()?;
+    let cameras = cameras(&settings.views)?;
+    let scratch = || Scratch::new(settings.size * settings.samples, settings.frame);
+    let view = |scratch: &mut Scratch, camera: &Camera| {
+        job.check()?;
+        Ok(draw_view(mesh, camera, settings, scratch))
+    };
+    let views = cameras.par_iter().map_init(scratch, view).collect::<Result<Vec<View>>>()?;
+    Ok(ViewSet { views })
+}
+
+/// Draws a shape from one camera, any at all; the settings' own cameras are ignored.
+///
+/// # Errors
+/// [`Error::Invalid`] for settings that cannot be.
+pub fn render_view(mesh: &NormalMesh, camera: &Camera, settings: &RenderSettings) -> Result<View> {
+    settings.check()?;
+    Ok(draw_view(mesh, camera, settings, &mut Scratch::new(settings.size * settings.samples, settings.frame)))
+}
+
+/// A picture to show to people: lit, from the front, the side and above.
+///
+/// # Errors
+/// [`Error::Invalid`] for a size outside [`SIZES`].
+pub fn thumbnail(mesh: &NormalMesh, size: usize) -> Result<View> {
+    let settings = RenderSettings { size, samples: 3, ..RenderSettings::default() };
+    render_view(mesh, &Camera::three_quarter(), &settings)
+}
+
+fn draw_view(mesh: &NormalMesh, camera: &Camera, settings: &RenderSettings, scratch: &mut Scratch) -> View {
+    let (size, channels) = (settings.size, settings.style.channels());
+    let placing = frame::placing(mesh, camera, size * settings.samples, scratch);
+    let mut pixels = vec![0; size * size * channels];
+    for channel in 0..channels {
+        shade::corners(mesh, camera, &placing, settings.style, channel, &mut scratch.corners);
+        scratch.samples.clear();
+        draw(mesh, &placing, &scratch.corners, &mut scratch.samples);
+        scratch.samples.resolve(settings.samples, &mut pixels, channel, channels);
+    }
+    View { width: size, height: size, channels, pixels }
+}
+
+/// Fills samples with the triangles of a mesh, or the discs of a cloud.
+fn draw(mesh: &NormalMesh, placing: &Placing, corners: &[Corner], samples: &mut Samples) {
+    if mesh.triangles().is_empty() {
+        let radius = (mesh.disc_radius() * placing.scale * (1u32 << raster::STEP_BITS) as f32) as i32;
+        corners.iter().for_each(|&corner| samples.disc(corner, radius));
+    } else {
+        samples.draw(corners, mesh.triangles());
+    }
+}
+
+#[cfg(test)]
+mod tests;
