@@ -82,6 +82,12 @@ pub enum Error {
     Cancelled,
 }
 
+impl From<polyad_nn::Error> for Error {
+    fn from(error: polyad_nn::Error) -> Self {
+        Error::Invalid(error.to_string())
+    }
+}
+
 impl Error {
     /// Content that is not what its format says.
     pub fn malformed(at: At, problem: impl Into<String>) -> Self {

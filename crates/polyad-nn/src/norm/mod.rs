@@ -1,0 +1,5 @@
+//! Normalisation.
+
+mod batch;
+
+pub use batch::{BatchNorm, BatchNormConfig};

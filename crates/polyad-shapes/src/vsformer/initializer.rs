@@ -1,0 +1,121 @@
+//! The initializer: what turns each view, alone, into `dim` numbers.
+
+use super::config::{BackboneKind, VsFormerConfig};
+use crate::error::Result;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
+use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
+use polyad_nn::backbone::vgg::{Vgg, VggConfig};
+use polyad_nn::norm::{BatchNorm, BatchNormConfig};
+
+/// An image network and, where its width is not `dim`, a projection.
+#[derive(Module, Debug)]
+pub struct Initializer {
+    /// The image network.
+    pub backbone: Backbone,
+    /// From the network's width to `dim`.
+    pub projection: Option<Projection>,
+}
+
+/// One of the image networks.
+#[derive(Module, Debug)]
+pub enum Backbone {
+    /// AlexNet.
+    AlexNet(AlexNet),
+    /// VGG-11.
+    Vgg(Vgg),
+    /// ResNet-18, -34 or -50.
+    ResNet(ResNet),
+}
+
+/// Linear, batch norm, ReLU.
+#[derive(Module, Debug)]
+pub struct Projection {
+    /// `[features, dim]` and a bias.
+    pub linear: Linear,
+    /// Over `dim`.
+    pub norm: BatchNorm,
+}
+
+impl Backbone {
+    /// Makes an image network; AlexNet and VGG end in `dim` numbers.
+    pub fn init(kind: BackboneKind, dim: usize, device: &Device) -> Result<Self> {
+        Ok(match kind {
+            BackboneKind::AlexNet => Backbone::AlexNet(AlexNetConfig { features: dim }.init(device)?),
+            BackboneKind::Vgg11 => Backbone::Vgg(VggConfig { features: dim }.init(device)?),
+            BackboneKind::ResNet18 => Backbone::ResNet(ResNetConfig::resnet18().init(device)?),
+            BackboneKind::ResNet34 => Backbone::ResNet(ResNetConfig::resnet34().init(device)?),
+            BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
+        })
+    }
+
+    /// Turns pictures into vectors.
+    ///
+    /// # Shapes
+    /// - input: `[n, 3, height, width]`
+    /// - output: `[n, features]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
+        match self {
+            Backbone::AlexNet(net) => net.forward(input),
+            Backbone::Vgg(net) => net.forward(input),
+            Backbone::ResNet(net) => net.forward(input),
+        }
+    }
+}
+
+impl Initializer {
+    /// Makes the initializer of a configuration.
+    pub fn init(config: &VsFormerConfig, device: &Device) -> Result<Self> {
+        let (features, dim) = (config.features(), config.dim);
+        let projection = if features == dim {
+            None
+        } else {
+            let linear = LinearConfig::new(features, dim).init(device);
+            Some(Projection { linear, norm: BatchNormConfig::new(dim).init(device)? })
+        };
+        Ok(Initializer { backbone: Backbone::init(config.backbone, dim, device)?, projection })
+    }
+
+    /// Turns views into vectors, each alone.
+    ///
+    /// # Shapes
+    /// - input: `[n, 3, height, width]`, normalised
+    /// - output: `[n, dim]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
+        let features = self.backbone.forward(input);
+        match &self.projection {
+            Some(projection) => relu(projection.norm.forward(projection.linear.forward(features))),
+            None => features,
+        }
+    }
+}
+
+/// The model of stage 1: every view is classified alone.
+///
+/// The published code trains a projection of its own here and begins stage 2 with a fresh one; here stage 2 inherits it.
+#[derive(Module, Debug)]
+pub struct ViewClassifier {
+    /// Handed on to stage 2.
+    pub initializer: Initializer,
+    /// `[dim, classes]` and a bias.
+    pub classifier: Linear,
+}
+
+impl ViewClassifier {
+    /// Puts a fresh classifier on an initializer.
+    pub fn new(initializer: Initializer, dim: usize, classes: usize, device: &Device) -> Self {
+        ViewClassifier { initializer, classifier: LinearConfig::new(dim, classes).init(device) }
+    }
+
+    /// Classifies views, each alone.
+    ///
+    /// # Shapes
+    /// - input: `[n, 3, height, width]`, normalised
+    /// - output: `[n, classes]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
+        self.classifier.forward(self.initializer.forward(input))
+    }
+}
