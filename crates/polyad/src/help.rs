@@ -6,7 +6,12 @@ use std::fmt::Write;
 
 /// The groups, in the order in which help shows them. A test holds that each command is in one.
 pub const GROUPS: [(&str, &[&str]); 2] = [
-    ("Shapes", &[]),
+    (
+        "Shapes",
+        &[
+            "demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import",
+        ],
+    ),
     ("More", &["doctor", "completions", "help"]),
 ];
 
@@ -40,4 +45,34 @@ pub fn command() -> clap::Command {
     command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{header}Options:{header:#}\n{{options}}{{after-help}}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        grouped.sort_unstable();
+        let program = command();
+        let mut all: Vec<&str> = program.get_subcommands().map(|c| c.get_name()).collect();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+
+    #[test]
+    fn every_example_parses() {
+        for subcommand in command().get_subcommands() {
+            let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().filter(|line| line.starts_with("  polyad ")).collect();
+            assert!(!examples.is_empty(), "{} has no example", subcommand.get_name());
+            for example in examples {
+                let line = example.split(['|', '>']).next().unwrap_or_default();
+                if let Err(why) = command().try_get_matches_from(line.split_whitespace()) {
+                    panic!("{example}: {why}");
+                }
+            }
+        }
+    }
 }

@@ -1,8 +1,13 @@
 //! Arguments of every command. Doc comments are the help.
 
+mod learn;
 mod more;
+mod shapes;
+mod values;
 
+pub use learn::{EvaluateArgs, ImportArgs, ScoreArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
+pub use shapes::{ClassifyArgs, DemoArgs, GalleryArgs, IndexArgs, InfoArgs, RenderArgs, SearchArgs};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -37,6 +42,17 @@ pub struct OutputArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(DemoArgs),
+    Info(InfoArgs),
+    Render(RenderArgs),
+    Train(TrainArgs),
+    Evaluate(EvaluateArgs),
+    Classify(ClassifyArgs),
+    Index(IndexArgs),
+    Search(SearchArgs),
+    Gallery(GalleryArgs),
+    Score(ScoreArgs),
+    Import(ImportArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Help(HelpArgs),

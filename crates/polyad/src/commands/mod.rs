@@ -3,6 +3,7 @@
 mod completions;
 mod doctor;
 mod help;
+mod score;
 
 use crate::args::Command;
 use crate::failure::{Exit, Result};
@@ -15,5 +16,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),
+        Command::Score(args) => score::run(&args, printer),
+        _ => todo!(),
     }
 }

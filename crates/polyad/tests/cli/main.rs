@@ -2,4 +2,6 @@
 
 mod conduct;
 mod help;
+mod inputs;
+mod shapes;
 mod support;

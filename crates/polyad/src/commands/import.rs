@@ -1,0 +1,1 @@
+//! `polyad import`: a published checkpoint as a model.
