@@ -1,1 +1,142 @@
-//! model
+//! A trained network with everything that using it needs: how shapes must be rendered, how pixels become numbers, what
+//! the classes are called.
+//!
+//! A model is one safetensors file whose metadata hold a JSON header ([`Header`]). [`Model`] reads, writes and runs it;
+//! [`import`] makes one of PyTorch's checkpoints.
+
+mod batches;
+mod checkpoint;
+mod file;
+mod header;
+pub mod import;
+mod infer;
+mod names;
+mod npy;
+mod weights;
+
+use crate::embedding::{Embedder, Embedding};
+use crate::error::{Error, Result};
+use crate::render::RenderSettings;
+use crate::view_set::ViewSet;
+use crate::vsformer::VsFormer;
+use burn::module::Module;
+
+pub use checkpoint::Checkpoint;
+pub use header::{Header, InputNormalisation, Precision};
+pub use import::import;
+
+/// A network ready to use, without gradients.
+#[derive(Debug)]
+pub struct Model {
+    header: Header,
+    network: VsFormer,
+}
+
+impl Model {
+    /// Joins a network, in evaluation or in training, and its header. A header that does not fit the network is refused.
+    ///
+    /// Where the header wants half precision, the weights are rounded now, so that the model is what its file will hold.
+    /// Cost: the weights are read once, for the checksum.
+    pub fn new(network: VsFormer, mut header: Header) -> Result<Self> {
+        header.check()?;
+        // Running statistics are one update behind until `valid` brings them up to date.
+        let mut network = network.valid();
+        weights::check_shapes(&network, &header.architecture)?;
+        let tensors = weights::tensors(&network, header.precision)?;
+        if header.precision != Precision::F32 {
+            weights::apply(&mut network, weights::stored(&tensors), weights::Layout::Burn)?;
+        }
+        header.checksum = file::checksum(&header, &tensors)?;
+        Ok(Model { header, network })
+    }
+
+    /// Everything but the weights.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The network, without autodiff; `train()` of it gives one that can be trained.
+    pub fn network(&self) -> &VsFormer {
+        &self.network
+    }
+
+    /// Names of the classes; an error where it has none.
+    pub fn classes(&self) -> Result<&[String]> {
+        let classes = self.header.classes.as_deref();
+        classes.ok_or_else(|| Error::Model("it has no classes, it only embeds".into()))
+    }
+
+    /// Refuses pictures made with other settings than the model's, naming the first that differs and both values.
+    pub fn check_settings(&self, found: &RenderSettings) -> Result<()> {
+        self.header.check_settings(found)
+    }
+
+    /// Refuses other classes than the model's, naming the first that differs.
+    pub fn check_classes(&self, found: &[String]) -> Result<()> {
+        let own = self.classes()?;
+        if own.len() != found.len() {
+            return Err(Error::Model(format!("it knows {} classes, the data have {}", own.len(), found.len())));
+        }
+        match own.iter().zip(found).position(|(own, found)| own != found) {
+            Some(index) => Err(Error::Model(format!(
+                "its class {index} is {:?}, that of the data {:?}",
+                own[index], found[index]
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// A score for each class of each shape, in the order given.
+    pub fn logits(&self, shapes: &[ViewSet]) -> Result<Vec<Vec<f32>>> {
+        self.classes()?;
+        Ok(batches::run(self, shapes)?.into_iter().filter_map(|output| output.logits).collect())
+    }
+
+    /// All classes of each shape with their probabilities, the most probable first.
+    pub fn predict(&self, shapes: &[ViewSet]) -> Result<Vec<Vec<(String, f32)>>> {
+        let classes = self.classes()?;
+        let rank = |logits: Vec<f32>| {
+            let mut ranked: Vec<(String, f32)> = classes.iter().cloned().zip(softmax(&logits)).collect();
+            ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+            ranked
+        };
+        Ok(self.logits(shapes)?.into_iter().map(rank).collect())
+    }
+}
+
+/// The first few of many names, for messages.
+fn first_names(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}
+
+/// Probabilities from scores.
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| (weight / sum) as f32).collect()
+}
+
+impl Embedder for Model {
+    fn identity(&self) -> String {
+        self.header.checksum.clone()
+    }
+
+    fn set_width(&self) -> usize {
+        2 * self.header.architecture.dim
+    }
+
+    fn view_width(&self) -> usize {
+        self.header.architecture.dim
+    }
+
+    fn render_settings(&self) -> &RenderSettings {
+        &self.header.render
+    }
+
+    fn embed(&self, shapes: &[ViewSet]) -> Result<Vec<Embedding>> {
+        Ok(batches::run(self, shapes)?.into_iter().map(|output| output.embedding).collect())
+    }
+}

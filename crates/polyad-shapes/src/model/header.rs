@@ -1,0 +1,233 @@
+//! The header of a model file: everything but the weights.
+
+use crate::error::{Error, Result};
+use crate::render::{RenderSettings, Style};
+use crate::view_set::View;
+use crate::vsformer::VsFormerConfig;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// Everything but the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Digest of the rest of the header and of all weights; [`Model::new`](super::Model::new) fills it in.
+    pub checksum: String,
+    /// Version of this format; [`Header::FORMAT`] when written.
+    pub format: u32,
+    /// Version of polyad that wrote it.
+    pub polyad: String,
+    /// Sizes of the network.
+    pub architecture: VsFormerConfig,
+    /// How pixels become numbers.
+    pub input: InputNormalisation,
+    /// How shapes must be rendered.
+    pub render: RenderSettings,
+    /// Names of the classes in the order of the logits, or `None`: the model only embeds.
+    pub classes: Option<Vec<String>>,
+    /// How weights are stored.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Whatever is worth knowing of how it was made. Free-form.
+    #[serde(default)]
+    pub training: serde_json::Value,
+}
+
+/// How weights are stored. They are computed with in single precision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Matrices and kernels in half precision; vectors, and with them running variances, in single.
+    F16,
+}
+
+/// `(pixel * scale - mean) / deviation`, per channel.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct InputNormalisation {
+    /// What a pixel, 0 to 255, is multiplied by.
+    pub scale: f32,
+    /// Subtracted; red, green, blue.
+    pub mean: [f32; 3],
+    /// Divided by; red, green, blue.
+    pub deviation: [f32; 3],
+}
+
+impl Default for InputNormalisation {
+    fn default() -> Self {
+        Self::IMAGENET
+    }
+}
+
+impl InputNormalisation {
+    /// torchvision's, which the published code uses.
+    pub const IMAGENET: Self =
+        InputNormalisation { scale: 1.0 / 255.0, mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
+
+    /// Turns views of one size into the network's input. Grey views become three equal channels first.
+    ///
+    /// # Shapes
+    /// - views: `n` of one size, 1 or 3 channels each, mixed as they come
+    /// - output: `[n, 3, height, width]`
+    pub fn tensor(&self, views: &[&View], device: &Device) -> Result<Tensor<4>> {
+        let Some(first) = views.first() else {
+            return Err(Error::Invalid("no views".into()));
+        };
+        let (width, height) = (first.width, first.height);
+        let plane = width * height;
+        let mut numbers = vec![0f32; views.len() * 3 * plane];
+        for (view, planes) in views.iter().zip(numbers.chunks_exact_mut((3 * plane).max(1))) {
+            check_pixels(view)?;
+            if (view.width, view.height) != (width, height) {
+                let sizes = format!("{} x {} and {width} x {height}", view.width, view.height);
+                return Err(Error::Invalid(format!("views of one set differ in size: {sizes}")));
+            }
+            for (channel, plane) in planes.chunks_exact_mut(plane).enumerate() {
+                let (scale, shift) =
+                    (self.scale / self.deviation[channel], self.mean[channel] / self.deviation[channel]);
+                let offset = if view.channels == 3 { channel } else { 0 };
+                for (number, pixel) in plane.iter_mut().zip(view.pixels.iter().skip(offset).step_by(view.channels)) {
+                    *number = f32::from(*pixel) * scale - shift;
+                }
+            }
+        }
+        Ok(Tensor::from_data(TensorData::new(numbers, [views.len(), 3, height, width]), device))
+    }
+}
+
+/// Refuses a view whose numbers do not fit together.
+fn check_pixels(view: &View) -> Result<()> {
+    let expected = view.width.checked_mul(view.height).and_then(|n| n.checked_mul(view.channels));
+    if !matches!(view.channels, 1 | 3) || expected != Some(view.pixels.len()) || view.pixels.is_empty() {
+        return Err(Error::Invalid(format!(
+            "a view of {} x {} pixels and {} channels with {} numbers",
+            view.width,
+            view.height,
+            view.channels,
+            view.pixels.len()
+        )));
+    }
+    Ok(())
+}
+
+impl Header {
+    /// The newest format that this version reads, and the one it writes.
+    pub const FORMAT: u32 = 1;
+
+    /// The header of a new model, with ImageNet's normalisation.
+    pub fn new(architecture: VsFormerConfig, render: RenderSettings, classes: Option<Vec<String>>) -> Self {
+        Header {
+            checksum: String::new(),
+            format: Self::FORMAT,
+            polyad: env!("CARGO_PKG_VERSION").into(),
+            architecture,
+            input: InputNormalisation::default(),
+            render,
+            classes,
+            precision: Precision::default(),
+            training: serde_json::Value::Null,
+        }
+    }
+
+    /// The error of a file that a newer version wrote.
+    pub(super) fn newer(polyad: &str, format: u32) -> Error {
+        let (own, newest) = (env!("CARGO_PKG_VERSION"), Self::FORMAT);
+        Error::Model(format!(
+            "written by polyad {polyad} in format {format}; this version, {own}, reads up to format {newest}"
+        ))
+    }
+
+    /// Refuses a header whose parts contradict each other.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |problem: String| Err(Error::Model(problem));
+        self.architecture.check().map_err(|error| Error::Model(error.reason()))?;
+        let named = self.classes.as_ref().map(Vec::len);
+        if named != self.architecture.classes {
+            let count = |n: Option<usize>| n.map_or("no classes".into(), |n| format!("{n} classes"));
+            return refuse(format!(
+                "its network has {}, its header names {}",
+                count(self.architecture.classes),
+                count(named)
+            ));
+        }
+        let (size, smallest) = (self.render.size, self.architecture.backbone.smallest());
+        if size < smallest || size > 4096 {
+            return refuse(format!("views of {size} pixels; {} takes {smallest} to 4096", self.architecture.backbone));
+        }
+        let input = &self.input;
+        let numbers = input.mean.iter().chain(&input.deviation).chain([&input.scale]);
+        if !numbers.into_iter().all(|x| x.is_finite()) || input.deviation.contains(&0.0) {
+            return refuse("its input normalisation is not finite".into());
+        }
+        Ok(())
+    }
+
+    /// Refuses pictures made with other settings, naming the first that differs and both values.
+    pub fn check_settings(&self, found: &RenderSettings) -> Result<()> {
+        let own = &self.render;
+        let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+        let pairs = [
+            ("views", word(&own.views), word(&found.views)),
+            ("size", word(&own.size), word(&found.size)),
+            ("style", word(&own.style), word(&found.style)),
+            ("frame", word(&own.frame), word(&found.frame)),
+            ("samples", word(&own.samples), word(&found.samples)),
+            ("renderer version", word(&own.version), word(&found.version)),
+        ];
+        match pairs.into_iter().find(|(_, own, found)| own != found) {
+            Some((name, own, found)) => Err(Error::Model(format!("it was made for {name} {own}, not {found}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a view that the model was not made for: of another size, or grey where it wants colours.
+    pub(super) fn check_view(&self, view: &View) -> Result<()> {
+        let size = self.render.size;
+        if (view.width, view.height) != (size, size) {
+            let found = format!("{} x {}", view.width, view.height);
+            return Err(Error::Model(format!("it was made for views of {size} x {size} pixels, not {found}")));
+        }
+        if self.render.style == Style::Normal && view.channels == 1 {
+            return Err(Error::Model("it was made for views in style normal, not for grey ones".into()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_and_coloured_views_are_normalised_by_channel() {
+        let grey = View { width: 2, height: 1, channels: 1, pixels: vec![0, 255] };
+        let colour = View { width: 2, height: 1, channels: 3, pixels: vec![255, 0, 0, 0, 255, 0] };
+        let tensor = InputNormalisation::IMAGENET.tensor(&[&grey, &colour], &Device::flex()).expect("two views");
+        assert_eq!(tensor.dims(), [2, 3, 1, 2]);
+        let numbers: Vec<f32> = tensor.into_data().into_vec().expect("float tensor");
+        let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let of = |value: f64, channel: usize| ((value - mean[channel]) / deviation[channel]) as f32;
+        let expected = [
+            [of(0., 0), of(1., 0), of(0., 1), of(1., 1), of(0., 2), of(1., 2)],
+            [of(1., 0), of(0., 0), of(0., 1), of(1., 1), of(0., 2), of(0., 2)],
+        ];
+        for (number, expected) in numbers.iter().zip(expected.as_flattened()) {
+            assert!((number - expected).abs() < 1e-5, "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn views_that_do_not_fit_together_are_refused() {
+        let good = View { width: 2, height: 1, channels: 1, pixels: vec![0, 255] };
+        for wrong in [
+            View { pixels: vec![0; 3], ..good.clone() },
+            View { channels: 2, pixels: vec![0; 4], ..good.clone() },
+            View { width: 1, height: 1, channels: 1, pixels: vec![0] },
+            View { width: usize::MAX, ..good.clone() },
+        ] {
+            assert!(InputNormalisation::IMAGENET.tensor(&[&good, &wrong], &Device::flex()).is_err(), "{wrong:?}");
+        }
+        assert!(InputNormalisation::IMAGENET.tensor(&[], &Device::flex()).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! A model of the weights of other code: the published VSFormer's, whole or of its first stage, and torchvision's image
+//! networks.
+//!
+//! | checkpoint | gives |
+//! |---|---|
+//! | the published VSFormer | the whole model |
+//! | its first stage (`feature_extractor`, `classifier`) | the initializer; encoder fresh, no classes |
+//! | torchvision's AlexNet, VGG-11, ResNet-18, -34, -50 | the image network; the rest fresh, no classes |
+//!
+//! A model with a fresh encoder says so in its header; it is where training begins. Names: `names.rs`.
+
+use super::checkpoint::Checkpoint;
+use super::header::Header;
+use super::infer::{self, Scheme};
+use super::weights::{self, Layout};
+use super::{Model, first_names};
+use crate::error::{At, Error, Result};
+use crate::job::Job;
+use crate::render::{Frame, RenderSettings, Style};
+use crate::vsformer::VsFormerConfig;
+use burn::tensor::Device;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// What a checkpoint does not say of itself.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ImportConfig {
+    /// Sizes of the network, with the published code's field names.
+    #[serde(flatten)]
+    pub architecture: VsFormerConfig,
+    /// Names of the classes in the order of the logits; numbers from 0 where absent.
+    #[serde(default)]
+    pub class_names: Option<Vec<String>>,
+}
+
+/// Options of the published code that exist only as ablations, and are not built.
+const ABLATIONS: [(&str, &str); 2] = [("cls_token", "a class token"), ("pos_embs", "position codes")];
+
+impl ImportConfig {
+    /// Reads the JSON text of a configuration. Fields that mean nothing here are ignored, ablations are refused by name.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let at = |error: serde_json::Error| Error::malformed(At::Line(error.line()), error.to_string());
+        let value: serde_json::Value = serde_json::from_str(text).map_err(at)?;
+        for (name, what) in ABLATIONS {
+            if value.get(name).is_some_and(|value| !matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false))) {
+                return Err(ablation(name, what));
+            }
+        }
+        serde_json::from_value(value).map_err(|error| Error::malformed(At::File, error.to_string()))
+    }
+}
+
+fn ablation(name: &str, what: &str) -> Error {
+    Error::Unsupported(format!("{name} ({what}): an ablation of the published code; views have no order here"))
+}
+
+/// Makes a model of a checkpoint file. Without a configuration, names and shapes tell all sizes but the number of heads,
+/// which is taken to be 8, with a warning.
+///
+/// Tensors that are missing, left over, or of the wrong shape are listed by name.
+pub fn import(path: &Path, config: Option<ImportConfig>, job: &Job<'_>) -> Result<Model> {
+    let opened = Checkpoint::open(path).and_then(|checkpoint| import_checkpoint(checkpoint, config, job));
+    opened.map_err(|error| error.in_file(path.display().to_string()))
+}
+
+/// [`import`] of tensors in memory.
+pub fn import_checkpoint(checkpoint: Checkpoint, config: Option<ImportConfig>, job: &Job<'_>) -> Result<Model> {
+    let scheme = infer::scheme(&checkpoint)?;
+    for (name, what) in ABLATIONS {
+        if checkpoint.has(name) || checkpoint.has(&format!("encoder.{name}")) {
+            return Err(ablation(name, what));
+        }
+    }
+    let (mut architecture, class_names) = match config {
+        Some(config) => (config.architecture, config.class_names),
+        None => (infer::architecture(&checkpoint, scheme, job)?, None),
+    };
+    if scheme != Scheme::Published {
+        architecture.classes = None;
+    }
+    architecture.check()?;
+    job.check()?;
+
+    let device = Device::flex();
+    device.seed(0);
+    let mut network = architecture.init(&device)?;
+    let matched = matched(checkpoint, &weights::parameters(&network), scheme, &architecture)?;
+    job.check()?;
+    weights::apply(&mut network, matched, Layout::Torch)?;
+
+    let classes = architecture.classes.map(|count| match class_names {
+        Some(names) => names,
+        None => (0..count).map(|class| class.to_string()).collect(),
+    });
+    let mut header = Header::new(architecture, published_pictures(), classes);
+    if let Some(views) = cameras(header.architecture.views) {
+        header.render.views = views;
+    }
+    header.training = serde_json::json!({ "imported": scheme.describe(), "encoder": scheme.encoder() });
+    Model::new(network, header)
+}
+
+/// How the pictures were made that published weights have seen.
+fn published_pictures() -> RenderSettings {
+    RenderSettings { views: "dodeca20".into(), size: 224, style: Style::Lit, frame: Frame::Crop, samples: 2, version: 1 }
+}
+
+/// The cameras of so many views.
+fn cameras(views: usize) -> Option<String> {
+    match views {
+        20 => None,
+        6 | 12 => Some(format!("ring{views}")),
+        other => Some(other.to_string()),
+    }
+}
+
+/// The checkpoint's tensors under our names, if it has all that it should, in the right shapes, and no more.
+fn matched(
+    checkpoint: Checkpoint,
+    parameters: &[weights::Parameter],
+    scheme: Scheme,
+    architecture: &VsFormerConfig,
+) -> Result<Vec<weights::Stored>> {
+    let mut tensors = checkpoint.tensors;
+    let (mut missing, mut misshapen, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    let mut used = BTreeSet::new();
+    for parameter in parameters {
+        let Some(name) = scheme.name_of(&parameter.name, architecture) else {
+            continue;
+        };
+        match tensors.get(&name) {
+            None => missing.push(name),
+            Some(tensor) if tensor.shape.as_slice() != parameter.torch_shape => misshapen.push(format!(
+                "{name} {:?} instead of {:?}",
+                tensor.shape.as_slice(),
+                parameter.torch_shape
+            )),
+            Some(_) => {
+                used.insert(name.clone());
+                found.extend(tensors.get(&name).cloned().map(|mut tensor| {
+                    tensor.name.clone_from(&parameter.name);
+                    tensor
+                }));
+            }
+        }
+    }
+    tensors.retain(|name, _| !used.contains(name) && !scheme.discards(name));
+    let surplus: Vec<String> = tensors.into_keys().filter(|name| !misshapen.iter().any(|m| m.starts_with(name))).collect();
+    let mut problems = Vec::new();
+    for (what, names) in [("missing", &missing), ("of another shape", &misshapen), ("left over", &surplus)] {
+        if !names.is_empty() {
+            problems.push(format!("{what}: {}", first_names(names)));
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(Error::malformed(At::File, problems.join("; "))) }
+}

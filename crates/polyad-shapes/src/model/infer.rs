@@ -1,0 +1,123 @@
+//! What the names and shapes of a checkpoint tell of its network.
+
+use super::checkpoint::Checkpoint;
+use super::names;
+use crate::error::{At, Error, Result};
+use crate::job::Job;
+use crate::vsformer::{BackboneKind, VsFormerConfig};
+
+/// Whose names a checkpoint bears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// The published VSFormer.
+    Published,
+    /// Its first stage: single views.
+    FirstStage,
+    /// torchvision's image networks.
+    Torchvision,
+}
+
+impl Scheme {
+    /// For the header.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Scheme::Published => "published VSFormer",
+            Scheme::FirstStage => "published VSFormer, first stage",
+            Scheme::Torchvision => "torchvision",
+        }
+    }
+
+    /// For the header: whether the encoder has learnt anything.
+    pub fn encoder(self) -> &'static str {
+        if self == Scheme::Published { "imported" } else { "fresh, not trained" }
+    }
+
+    /// The checkpoint's name for one of our parameters; `None` where it holds nothing for it.
+    pub fn name_of(self, own: &str, config: &VsFormerConfig) -> Option<String> {
+        match self {
+            Scheme::Published => names::published(own, config),
+            Scheme::FirstStage => names::published(own, config)?
+                .strip_prefix("base_feature_extractor.")
+                .map(|rest| format!("feature_extractor.{rest}")),
+            Scheme::Torchvision => names::torchvision(own, config.backbone),
+        }
+    }
+
+    /// Whether a tensor is known to be of no use here: counters, and the last layers that VSFormer replaces.
+    pub fn discards(self, name: &str) -> bool {
+        let last = match self {
+            Scheme::Published => false,
+            Scheme::FirstStage => name.starts_with("classifier."),
+            Scheme::Torchvision => name.starts_with("classifier.") || name.starts_with("fc."),
+        };
+        last || name.ends_with(".num_batches_tracked")
+    }
+
+    /// What stands before the image network's numbers in the published schemes.
+    fn backbone_prefix(self) -> &'static str {
+        match self {
+            Scheme::Published => "base_feature_extractor.",
+            Scheme::FirstStage => "feature_extractor.",
+            Scheme::Torchvision => "",
+        }
+    }
+}
+
+/// Whose names these are; an error that shows some where nobody's.
+pub(super) fn scheme(checkpoint: &Checkpoint) -> Result<Scheme> {
+    if checkpoint.has("base_feature_extractor.") {
+        Ok(Scheme::Published)
+    } else if checkpoint.has("feature_extractor.") {
+        Ok(Scheme::FirstStage)
+    } else if checkpoint.has("features.0.") || checkpoint.has("conv1.") {
+        Ok(Scheme::Torchvision)
+    } else {
+        Err(Error::Unsupported(format!(
+            "these names; VSFormer's as published and torchvision's AlexNet, VGG-11 and ResNets are known. Found: {}",
+            checkpoint.some_names()
+        )))
+    }
+}
+
+/// All sizes, but for the heads, which no shape shows.
+pub(super) fn architecture(checkpoint: &Checkpoint, scheme: Scheme, job: &Job<'_>) -> Result<VsFormerConfig> {
+    let mut config = VsFormerConfig::published(backbone(checkpoint, scheme)?, None);
+    if scheme != Scheme::Published {
+        return Ok(config);
+    }
+    let rows = |name: &str| checkpoint.shape(name).and_then(|shape| shape.first().copied());
+    config.layers = (0..).take_while(|layer| checkpoint.has(&format!("encoder.sa_layers.{layer}."))).count();
+    let unknown = || {
+        let problem = "its encoder has no layer whose shapes would tell the sizes: give a configuration";
+        Error::malformed(At::File, problem)
+    };
+    config.dim = rows("encoder.sa_layers.0.sa.norm.weight").ok_or_else(unknown)?;
+    let hidden = rows("encoder.sa_layers.0.mlp.1.weight").ok_or_else(unknown)?;
+    config.ratio = hidden.checked_div(config.dim).unwrap_or(0);
+    let ends = ["cls_head.decoder.weight", "cls_head.decoder.5.weight", "cls_head.decoder.8.weight"];
+    for (layers, last) in (1..).zip(ends) {
+        if let Some(classes) = rows(last) {
+            // The last that exists counts: a head of three layers has a fifth place too.
+            (config.head, config.classes) = (layers, Some(classes));
+        }
+    }
+    let heads = config.heads;
+    job.reporter().warn(&format!("no shape tells the number of heads; {heads} are taken, as published"));
+    Ok(config)
+}
+
+fn backbone(checkpoint: &Checkpoint, scheme: Scheme) -> Result<BackboneKind> {
+    let prefix = scheme.backbone_prefix();
+    let first = |names: [&str; 2]| names.iter().find_map(|name| checkpoint.shape(&format!("{prefix}{name}")));
+    let plain = first(["0.0.weight", "features.0.weight"]);
+    let layer1 = if scheme == Scheme::Torchvision { "layer1" } else { "4" };
+    let has = |name: &str| checkpoint.has(&format!("{prefix}{layer1}.{name}"));
+    match plain {
+        Some([64, 3, 11, 11]) => Ok(BackboneKind::AlexNet),
+        Some([64, 3, 3, 3]) => Ok(BackboneKind::Vgg11),
+        Some(shape) => Err(Error::Unsupported(format!("an image network whose first convolution is {shape:?}"))),
+        None if has("0.conv3.") => Ok(BackboneKind::ResNet50),
+        None if has("2.conv1.") => Ok(BackboneKind::ResNet34),
+        None => Ok(BackboneKind::ResNet18),
+    }
+}
