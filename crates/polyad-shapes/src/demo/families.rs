@@ -1,0 +1,76 @@
+//! The families of generated parts: their names, and how one part of a family is made.
+
+use super::random::Random;
+use super::solid::{mapped, moved};
+use super::{coded, hardware, household};
+use crate::mesh::Mesh;
+
+type Builder = fn(&mut Random) -> Mesh;
+
+/// Name and builder of every family. The order is part of what a seed means.
+const FAMILIES: [(&str, Builder); 20] = [
+    ("angle-bracket", hardware::angle_bracket),
+    ("ball-bearing", hardware::ball_bearing),
+    ("bottle", household::bottle),
+    ("chair", household::chair),
+    ("coded-block-even", |random| coded::block(random, false)),
+    ("coded-block-odd", |random| coded::block(random, true)),
+    ("coded-drum-even", |random| coded::drum(random, false)),
+    ("coded-drum-odd", |random| coded::drum(random, true)),
+    ("flange", hardware::flange),
+    ("hex-bolt", hardware::hex_bolt),
+    ("hex-nut", hardware::hex_nut),
+    ("hinge", hardware::hinge),
+    ("mug", household::mug),
+    ("pipe-elbow", hardware::pipe_elbow),
+    ("pulley", hardware::pulley),
+    ("spring", hardware::spring),
+    ("spur-gear", hardware::spur_gear),
+    ("table", household::table),
+    ("washer", hardware::washer),
+    ("wrench", hardware::wrench),
+];
+
+static NAMES: [&str; FAMILIES.len()] = {
+    let mut names = [""; FAMILIES.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = FAMILIES[i].0;
+        i += 1;
+    }
+    names
+};
+
+/// The names of the families, in byte order, fit for names of folders.
+pub fn families() -> &'static [&'static str] {
+    &NAMES
+}
+
+/// A part of a family: dimensions, tessellation and pose are drawn from `seed`. Millimetres; closed solids, which may
+/// overlap; a few hundred to some ten thousand triangles. The same arguments give the same bytes on every machine.
+///
+/// # Panics
+/// If `family` is not below `families().len()`.
+pub fn generate(family: usize, seed: u64) -> Mesh {
+    let mut part = FAMILIES[family].1(&mut stream(family, seed));
+    let mut pose = Random::new(seed, (FAMILIES.len() + family) as u64);
+    part = mapped(part, pose.rotation());
+    let by = std::array::from_fn(|_| pose.between(-20.0, 20.0));
+    part = moved(part, by);
+    part.unit = Some("millimeter".into());
+    part
+}
+
+/// Which of the three features a part of a coded family has; `None` for the other families. See [`coded`].
+///
+/// # Panics
+/// If `family` is not below `families().len()`.
+pub fn coded_features(family: usize, seed: u64) -> Option<[bool; 3]> {
+    let parity = FAMILIES[family].0.strip_prefix("coded-")?.rsplit_once("-")?.1;
+    Some(coded::features(&mut stream(family, seed), parity == "odd"))
+}
+
+/// The numbers that the dimensions of a part are drawn from.
+fn stream(family: usize, seed: u64) -> Random {
+    Random::new(seed, family as u64)
+}
