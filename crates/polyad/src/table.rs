@@ -61,6 +61,17 @@ pub fn ratio(value: Option<f64>) -> String {
     value.filter(|v| v.is_finite()).map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"))
 }
 
+/// A measure with five significant digits, without zeros that say nothing.
+pub fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude != 0.0 && !(1e-3..1e6).contains(&magnitude) {
+        return format!("{value:.4e}");
+    }
+    let decimals = [10.0, 100.0, 1e3, 1e4].iter().filter(|&&bound| magnitude < bound).count();
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 fn line(cells: &[String], widths: &[usize], to_right: &[bool]) -> String {
     let padded = cells.iter().zip(widths).zip(to_right).map(|((text, &wide), &right)| {
         let gap = " ".repeat(wide.saturating_sub(width(text)));

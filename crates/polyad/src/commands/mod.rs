@@ -1,9 +1,15 @@
 //! One file a command: resolve, call one library function, print one value.
 
+mod classify;
 mod completions;
+mod import;
+mod info;
+mod models;
 mod doctor;
 mod help;
+mod render;
 mod score;
+mod sources;
 
 use crate::args::Command;
 use crate::failure::{Exit, Result};
@@ -17,6 +23,10 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),
         Command::Score(args) => score::run(&args, printer),
+        Command::Import(args) => import::run(&args, printer, job),
+        Command::Info(args) => info::run(&args, printer, job),
+        Command::Render(args) => render::run(&args, printer, job),
+        Command::Classify(args) => classify::run(&args, printer, job),
         _ => todo!(),
     }
 }
