@@ -13,6 +13,7 @@
 //!
 //! The centre is fixed when the index is built and kept in it: an index that grows keeps its scores.
 
+use super::fault::Outcome;
 use super::record;
 use polyad_simd::dot;
 
@@ -30,6 +31,29 @@ impl Centre {
     /// A centre at the origin.
     pub fn none(set_width: usize, view_width: usize) -> Self {
         Centre { set: vec![0.0; set_width], view: vec![0.0; view_width] }
+    }
+
+    /// The centre of stored embeddings and of the stored views of each shape, in the order given: every shape has
+    /// the same weight, whatever its number of views.
+    pub fn measure<'a>(
+        (set_width, view_width): (usize, usize),
+        sets: impl Iterator<Item = Outcome<&'a [u8]>>,
+        views: impl Iterator<Item = Outcome<&'a [u8]>>,
+    ) -> Outcome<Centre> {
+        let (mut set, mut view) = (Mean::new(set_width), Mean::new(view_width));
+        let mut vector = vec![0.0; set_width];
+        for bytes in sets {
+            record::bytes_to_floats(bytes?, &mut vector);
+            set.add(&vector, 1);
+        }
+        let (mut halves, mut all) = (Vec::new(), Vec::new());
+        for bytes in views {
+            record::bytes_to_views(bytes?, &mut halves, &mut all);
+            let views = all.chunks_exact(view_width.max(1));
+            let parts = views.len();
+            views.for_each(|v| view.add(v, parts));
+        }
+        Ok(Centre { set: set.shrunk(), view: view.shrunk() })
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -52,18 +76,18 @@ impl Centre {
 }
 
 /// Sums up vectors, and gives the shrunk mean.
-pub(super) struct Mean {
+struct Mean {
     sum: Vec<f64>,
     count: f64,
 }
 
 impl Mean {
-    pub fn new(width: usize) -> Self {
+    fn new(width: usize) -> Self {
         Mean { sum: vec![0.0; width], count: 0.0 }
     }
 
     /// One more vector, which has the weight of one shape divided by `parts`.
-    pub fn add(&mut self, vector: &[f32], parts: usize) {
+    fn add(&mut self, vector: &[f32], parts: usize) {
         let weight = 1.0 / parts as f64;
         for (sum, x) in self.sum.iter_mut().zip(vector) {
             *sum += weight * f64::from(*x);
@@ -71,7 +95,7 @@ impl Mean {
         self.count += weight;
     }
 
-    pub fn shrunk(&self) -> Vec<f32> {
+    fn shrunk(&self) -> Vec<f32> {
         self.sum.iter().map(|sum| (sum / (self.count + PRIOR)) as f32).collect()
     }
 }

@@ -74,12 +74,7 @@ pub(super) fn link(txn: &mut RwTxn, graph: Database<'static, Cosine>, width: usi
 }
 
 /// At least `count` candidates near a vector without its centre, where the graph has so many.
-pub(super) fn near(
-    txn: &RoTxn,
-    graph: Database<'static, Cosine>,
-    query: &[f32],
-    count: usize,
-) -> Outcome<Vec<u32>> {
+pub(super) fn near(txn: &RoTxn, graph: Database<'static, Cosine>, query: &[f32], count: usize) -> Outcome<Vec<u32>> {
     let reader = Reader::open(txn, ONLY, graph)?;
     let wanted = count.max(EF_SEARCH);
     let found = reader.nns(wanted).ef_search(wanted).by_vector(txn, query)?;

@@ -1,13 +1,15 @@
 //! The same search over a folder, without writing anything.
 
-use super::centre::{Centre, Mean};
+use super::centre::Centre;
 use super::fault::Outcome;
-use super::record::{bytes_to_views, floats_to_bytes, views_to_bytes};
+use super::record::{floats_to_bytes, views_to_bytes};
 use super::search::{Neighbour, SearchOptions, Shelf, search};
-use super::update::{Failure, Item, Library};
+use super::update::{Failure, Item, Library, Prepared};
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
 use crate::job::Job;
+use rayon::prelude::*;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Shapes prepared together.
@@ -20,7 +22,7 @@ pub struct MemoryIndex {
 }
 
 struct Shape {
-    path: String,
+    paths: Vec<String>,
     diagonal: Option<f64>,
     set: Vec<u8>,
     views: Vec<u8>,
@@ -39,38 +41,61 @@ impl MemoryIndex {
     ) -> Result<(MemoryIndex, Vec<Failure>)> {
         let listing = library.items(job)?;
         let mut failures = listing.failures;
-        let mut shapes = Vec::with_capacity(listing.items.len());
-        let (mut set, mut view) = (Mean::new(set_width), Mean::new(view_width));
-        let (mut halves, mut all) = (Vec::new(), Vec::new());
+        let mut shapes: Vec<Shape> = Vec::new();
+        let mut by_content: HashMap<[u8; 32], usize> = HashMap::new();
         job.reporter().begin("embedding", listing.items.len() as u64);
         for batch in listing.items.chunks(BATCH) {
             job.check()?;
-            let items: Vec<&L::Item> = batch.iter().collect();
-            for (item, prepared) in batch.iter().zip(library.prepare(&items)) {
+            let mut unknown: Vec<(&L::Item, [u8; 32])> = Vec::new();
+            let mut copies: Vec<(&L::Item, [u8; 32])> = Vec::new();
+            let hashes: Vec<_> = batch.par_iter().map(Item::hash).collect();
+            for (item, hash) in batch.iter().zip(hashes) {
+                match hash {
+                    Ok(hash) if by_content.contains_key(&hash) || unknown.iter().any(|(_, h)| *h == hash) => {
+                        copies.push((item, hash));
+                    }
+                    Ok(hash) => unknown.push((item, hash)),
+                    Err(e) => failures.push(Failure { path: item.path().to_owned(), error: e.reason() }),
+                }
+            }
+            let items: Vec<&L::Item> = unknown.iter().map(|(item, _)| *item).collect();
+            let mut errors: HashMap<[u8; 32], String> = HashMap::new();
+            for ((item, hash), prepared) in unknown.iter().zip(library.prepare(&items)) {
                 let path = item.path().to_owned();
                 match prepared.and_then(|p| p.check(set_width, view_width).map(|()| p)) {
-                    Ok(prepared) => {
-                        let views = views_to_bytes(&prepared.embedding.views);
-                        set.add(&prepared.embedding.set, 1);
-                        bytes_to_views(&views, &mut halves, &mut all);
-                        for v in all.chunks_exact(view_width.max(1)) {
-                            view.add(v, prepared.embedding.views.len());
-                        }
-                        let set = floats_to_bytes(&prepared.embedding.set);
-                        shapes.push(Shape { path, diagonal: prepared.diagonal, set, views });
+                    Ok(Prepared { embedding, diagonal, .. }) => {
+                        by_content.insert(*hash, shapes.len());
+                        let (set, views) = (floats_to_bytes(&embedding.set), views_to_bytes(&embedding.views));
+                        shapes.push(Shape { paths: vec![path], diagonal, set, views });
                     }
                     Err(Error::Cancelled) => return Err(Error::Cancelled),
-                    Err(e) => failures.push(Failure { path, error: e.reason() }),
+                    Err(e) => {
+                        errors.insert(*hash, e.reason());
+                        failures.push(Failure { path, error: e.reason() });
+                    }
+                }
+            }
+            for (item, hash) in copies {
+                let path = item.path().to_owned();
+                match by_content.get(&hash) {
+                    Some(place) => shapes[*place].paths.push(path),
+                    None => failures.push(Failure { path, error: errors.get(&hash).cloned().unwrap_or_default() }),
                 }
             }
             job.reporter().advance(batch.len() as u64);
         }
         job.reporter().end();
         failures.sort();
-        Ok((MemoryIndex { shapes, centre: Centre { set: set.shrunk(), view: view.shrunk() } }, failures))
+        let centre = Centre::measure(
+            (set_width, view_width),
+            shapes.iter().map(|shape| Ok(&shape.set[..])),
+            shapes.iter().map(|shape| Ok(&shape.views[..])),
+        );
+        let centre = centre.map_err(|fault| fault.at(Path::new("")))?;
+        Ok((MemoryIndex { shapes, centre }, failures))
     }
 
-    /// How many shapes there are.
+    /// How many different shapes there are.
     pub fn len(&self) -> usize {
         self.shapes.len()
     }
@@ -117,6 +142,6 @@ impl Shelf for MemoryIndex {
     }
 
     fn paths(&self, id: u32) -> Outcome<Vec<String>> {
-        Ok(self.shapes.get(id as usize).map(|shape| shape.path.clone()).into_iter().collect())
+        Ok(self.shapes.get(id as usize).map(|shape| shape.paths.clone()).unwrap_or_default())
     }
 }

@@ -35,7 +35,7 @@ pub use writer::IndexWriter;
 
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
-use centre::{Centre, Mean};
+use centre::Centre;
 use fault::{Fault, Outcome};
 use heed::{AnyTls, RoTxn, WithoutTls};
 use record::{CENTRE, FORMAT, HEADER, Header, PathRecord, STATE, ShapeRecord, State, decode, id_key};
@@ -66,8 +66,8 @@ impl Index {
     fn over(store: Store) -> Result<Index> {
         let read = || -> Outcome<(Settings, Centre)> {
             let txn = store.read()?;
-            let settings = read_settings(&txn, &store.tables)?
-                .ok_or_else(|| Fault::Damaged("its settings are missing".into()))?;
+            let settings =
+                read_settings(&txn, &store.tables)?.ok_or_else(|| Fault::Damaged("its settings are missing".into()))?;
             let (set, view) = (settings.set_width, settings.view_width);
             let centre = match store.tables.meta.get(&txn, CENTRE)? {
                 Some(bytes) => Centre::from_bytes(bytes, set, view)
@@ -152,9 +152,7 @@ impl Snapshot<'_> {
 
     /// A value that every shape has.
     fn value(&self, table: &store::Table, id: u32, what: &str) -> Outcome<&[u8]> {
-        table
-            .get(&self.txn, &id_key(id))?
-            .ok_or_else(|| Fault::Damaged(format!("shape {id} has lost its {what}")))
+        table.get(&self.txn, &id_key(id))?.ok_or_else(|| Fault::Damaged(format!("shape {id} has lost its {what}")))
     }
 
     /// Values of all shapes, or of those asked for.
@@ -233,20 +231,11 @@ fn read_state(txn: &RoTxn<AnyTls>, tables: &Tables) -> Outcome<State> {
 
 /// The centre of all that is in an index.
 fn measure_centre(txn: &RoTxn<AnyTls>, tables: &Tables, set_width: usize, view_width: usize) -> Outcome<Centre> {
-    let (mut set, mut view) = (Mean::new(set_width), Mean::new(view_width));
-    let mut vector = vec![0.0; set_width];
-    for entry in tables.sets.iter(txn)? {
-        record::bytes_to_floats(entry?.1, &mut vector);
-        set.add(&vector, 1);
-    }
-    let (mut halves, mut all) = (Vec::new(), Vec::new());
-    for entry in tables.views.iter(txn)? {
-        record::bytes_to_views(entry?.1, &mut halves, &mut all);
-        let views = all.chunks_exact(view_width.max(1));
-        let parts = views.len();
-        views.for_each(|v| view.add(v, parts));
-    }
-    Ok(Centre { set: set.shrunk(), view: view.shrunk() })
+    Centre::measure(
+        (set_width, view_width),
+        tables.sets.iter(txn)?.map(|entry| Ok(entry?.1)),
+        tables.views.iter(txn)?.map(|entry| Ok(entry?.1)),
+    )
 }
 
 fn require_same_model(folder: &Path, own: &str, other: &str) -> Result<()> {

@@ -93,20 +93,21 @@ impl Store {
             })
             .map_err(|fault: Fault| fault.at(folder))?
             .commit();
-        let tables = tables.and_then(|(meta, paths, contents, shapes, sets, views, thumbnails, sizes, places, graph)| {
-            Some(Tables {
-                meta: meta?,
-                paths: paths?,
-                contents: contents?,
-                shapes: shapes?,
-                sets: sets?,
-                views: views?,
-                thumbnails: thumbnails?,
-                sizes: sizes?,
-                places: places?,
-                graph: graph?,
-            })
-        });
+        let tables =
+            tables.and_then(|(meta, paths, contents, shapes, sets, views, thumbnails, sizes, places, graph)| {
+                Some(Tables {
+                    meta: meta?,
+                    paths: paths?,
+                    contents: contents?,
+                    shapes: shapes?,
+                    sets: sets?,
+                    views: views?,
+                    thumbnails: thumbnails?,
+                    sizes: sizes?,
+                    places: places?,
+                    graph: graph?,
+                })
+            });
         let tables = tables.ok_or_else(|| damaged(folder, "tables are missing"))?;
         Ok(Store { env, tables, folder: folder.to_owned() })
     }

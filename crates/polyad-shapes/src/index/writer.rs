@@ -379,8 +379,7 @@ impl IndexWriter {
     /// Fills and links the graph of a large library; empties that of a small one.
     fn link(&mut self, job: Job) -> Result<()> {
         let width = self.index.settings.set_width;
-        let (mut state, shapes) =
-            self.index.with(|s| Ok((s.state.clone(), s.tables.sets.len(&s.txn)? as usize)))?;
+        let (mut state, shapes) = self.index.with(|s| Ok((s.state.clone(), s.tables.sets.len(&s.txn)? as usize)))?;
         if shapes <= EXACT_BELOW {
             if state.graph_filled || state.graph_ready {
                 self.index.store.write(1 << 20, |txn, tables| {
