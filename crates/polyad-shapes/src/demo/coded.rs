@@ -24,7 +24,7 @@ pub(super) fn features(random: &mut Random, odd: bool) -> [bool; 3] {
 pub(super) fn block(random: &mut Random, odd: bool) -> Mesh {
     let [front, back, notch] = features(random, odd);
     let (width, height) = (random.between(36.0, 48.0), random.between(28.0, 36.0));
-    let (wall, depth) = (random.between(3.0, 5.0), random.between(9.0, 13.0));
+    let (wall, depth) = (random.between(3.0, 5.0), random.between(8.0, 11.0));
     let sides = random.count(16, 40);
     let corner = random.between(1.0, 4.0);
     let mut outline = rectangle(width, height, corner);
@@ -38,8 +38,8 @@ pub(super) fn block(random: &mut Random, odd: bool) -> Mesh {
     // The pockets keep clear of the notch whether it is there or not.
     let centre = [reach / 2.0, height * random.between(-0.04, 0.04)];
     let room = (width - reach).min(height) / 2.0;
-    let round = shifted(&circle(room * random.between(0.62, 0.75), sides), centre);
-    let (arm, half) = (room * random.between(0.68, 0.8), room * random.between(0.2, 0.26));
+    let round = shifted(&circle(room * random.between(0.7, 0.82), sides), centre);
+    let (arm, half) = (room * random.between(0.76, 0.88), room * random.between(0.24, 0.3));
     let cross = shifted(&plus(arm, half), centre);
     let layer = |pocket: Option<Outline>, low, high| extrude(&outline, pocket.as_slice(), low, high);
     merge([
