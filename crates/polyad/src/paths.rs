@@ -45,6 +45,14 @@ pub fn new_file(path: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a folder to write that is a file.
+pub fn new_folder(path: &Path) -> Result<()> {
+    if path.exists() && !path.is_dir() {
+        return Err(Failure::usage(format!("{}: is a file, a folder is to be written", path.display())));
+    }
+    Ok(())
+}
+
 fn archive_of(path: &Path) -> Option<&Path> {
     path.ancestors().skip(1).find(|outer| outer.is_file())
 }

@@ -61,8 +61,8 @@ fn classify(args: &ClassifyArgs, model: &Model, printer: &Printer, job: Job) -> 
     }
     let mut failures = found.failures.len();
     let mut table = Table::new(&["path", "class", "p"]);
-    job.reporter().begin("classifying", found.sources.len() as u64);
-    for source in &found.sources {
+    job.reporter().begin("classifying", found.shapes.len() as u64);
+    for source in &found.shapes {
         job.check()?;
         match classify_source(source, model, args.top, job) {
             Ok(classified) if printer.json() => printer.result(&classified, |_| String::new())?,
@@ -70,7 +70,7 @@ fn classify(args: &ClassifyArgs, model: &Model, printer: &Printer, job: Job) -> 
             Err(Error::Cancelled) => return Err(Error::Cancelled.into()),
             Err(why) => {
                 failures += 1;
-                printer.failed(source.path(), &why.reason())?;
+                printer.failed(&source.path, &why.reason())?;
             }
         }
         job.reporter().advance(1);
@@ -86,7 +86,7 @@ fn classify_source(source: &Source, model: &Model, top: usize, job: Job) -> Resu
     let views = view_set(source.load()?, model.render_settings(), job)?;
     let ranked = model.predict(&[views])?.into_iter().flatten().take(top);
     let top = ranked.map(|(class, p)| Candidate { class, p }).collect();
-    Ok(Classified { path: source.path().to_owned(), top })
+    Ok(Classified { path: source.path.clone(), top })
 }
 
 /// A row for each candidate, the path beside the first.

@@ -31,15 +31,15 @@ pub fn run(args: &InfoArgs, printer: &Printer, job: Job) -> Result<Exit> {
     }
     let mut failures = found.failures.len();
     let mut infos = Vec::new();
-    job.reporter().begin("reading", found.sources.len() as u64);
-    for source in &found.sources {
+    job.reporter().begin("reading", found.shapes.len() as u64);
+    for source in &found.shapes {
         job.check()?;
         match describe_source(source) {
             Ok(info) if printer.json() => printer.result(&info, |_| String::new())?,
             Ok(info) => infos.push(info),
             Err(why) => {
                 failures += 1;
-                printer.failed(source.path(), &why.reason())?;
+                printer.failed(&source.path, &why.reason())?;
             }
         }
         job.reporter().advance(1);
@@ -52,7 +52,7 @@ pub fn run(args: &InfoArgs, printer: &Printer, job: Job) -> Result<Exit> {
 }
 
 fn describe_source(source: &Source) -> Result<Info, Error> {
-    let format = extension(source.path());
+    let format = extension(&source.path);
     let (mesh, photographs) = match source.load()? {
         Shape::Mesh(mesh) => (describe(&mesh, &format), None),
         Shape::Photos(set) => {
@@ -69,7 +69,7 @@ fn describe_source(source: &Source) -> Result<Info, Error> {
             (nothing, Some(set.views.len()))
         }
     };
-    Ok(Info { path: source.path().to_owned(), mesh, photographs })
+    Ok(Info { path: source.path.clone(), mesh, photographs })
 }
 
 fn words(infos: &[Info]) -> String {

@@ -6,6 +6,7 @@ mod import;
 mod info;
 mod models;
 mod doctor;
+mod gallery;
 mod help;
 mod render;
 mod score;
@@ -27,6 +28,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Info(args) => info::run(&args, printer, job),
         Command::Render(args) => render::run(&args, printer, job),
         Command::Classify(args) => classify::run(&args, printer, job),
+        Command::Gallery(args) => gallery::run(&args, printer, job),
         _ => todo!(),
     }
 }

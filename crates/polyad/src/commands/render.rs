@@ -27,7 +27,10 @@ struct Rendered {
 }
 
 pub fn run(args: &RenderArgs, printer: &Printer, job: Job) -> Result<Exit> {
-    paths::file(&args.file, "what is drawn")?;
+    paths::file(&args.file, "a shape to draw")?;
+    if let Some(folder) = &args.out {
+        paths::new_folder(folder)?;
+    }
     if let Some(sheet) = &args.sheet {
         paths::new_file(sheet)?;
     }
@@ -39,7 +42,7 @@ pub fn run(args: &RenderArgs, printer: &Printer, job: Job) -> Result<Exit> {
     let Shape::Mesh(mesh) = source.load()? else {
         return Err(Failure::failed(format!("{}: photographs are views already", args.file.display())));
     };
-    let path = source.path().to_owned();
+    let path = source.path.clone();
     let drawn = normalise(&mesh, Pose::default()).and_then(|mesh| render(&mesh, &settings, job));
     let set = drawn.map_err(|why| why.in_file(path.as_str()))?;
 
