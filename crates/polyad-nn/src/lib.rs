@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod backbone;
+pub mod blocked;
 pub mod error;
 pub mod norm;
 

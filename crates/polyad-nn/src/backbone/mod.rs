@@ -1,5 +1,7 @@
-//! Image networks that turn a picture into a vector: torchvision's AlexNet, VGG-11 and ResNets, without their last layer.
+//! Image networks that turn a picture into a vector: torchvision's AlexNet, VGG-11 and ResNets, without their last
+//! layer, and a small one of our own.
 
 pub mod alexnet;
 pub mod resnet;
+pub mod small;
 pub mod vgg;

@@ -168,10 +168,8 @@ impl ResNet {
     /// - output: `[n, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         let stem = relu(self.bn1.forward(self.conv1.forward(input)));
-        let stem = max_pool2d(
-            stem,
-            MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding_pairs([(1, 1), (1, 1)]),
-        );
+        let stem =
+            max_pool2d(stem, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding_pairs([(1, 1), (1, 1)]));
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         let map = stages.into_iter().flatten().fold(stem, |x, block| block.forward(x));
         map.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)

@@ -74,11 +74,7 @@ impl Vgg {
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         let map = self.features.iter().enumerate().fold(input, |x, (index, convolution)| {
             let x = relu(convolution.forward(x));
-            if POOLED.contains(&index) {
-                max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
-            } else {
-                x
-            }
+            if POOLED.contains(&index) { max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2])) } else { x }
         });
         let flat = adaptive_avg_pool2d(map, [SIDE, SIDE]).flatten::<2>(1, 3);
         let hidden = self.dropout.forward(relu(self.fc1.forward(flat)));

@@ -36,7 +36,7 @@ pub struct BatchNorm {
     /// `[features]`, at first 1; of unbiased variances.
     pub running_var: RunningState<Tensor<1>>,
     momentum: f64,
-    epsilon: f64,
+    pub(crate) epsilon: f64,
 }
 
 impl BatchNormConfig {
@@ -83,10 +83,15 @@ impl BatchNorm {
 
     fn by_batch<const D: usize>(&self, input: Tensor<D>, numbers: usize) -> Tensor<D> {
         let result = batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon);
-        let unbiased = result.variance.detach().mul_scalar(numbers as f64 / (numbers - 1) as f64);
-        self.remember(&self.running_mean, result.mean.detach());
-        self.remember(&self.running_var, unbiased);
+        self.remember_batch(result.mean, result.variance, numbers);
         result.output
+    }
+
+    /// Mixes the mean and the biased variance of a batch of `numbers` a channel (at least 2) into the running ones.
+    pub(crate) fn remember_batch(&self, mean: Tensor<1>, variance: Tensor<1>, numbers: usize) {
+        let unbiased = variance.detach().mul_scalar(numbers as f64 / (numbers - 1) as f64);
+        self.remember(&self.running_mean, mean.detach());
+        self.remember(&self.running_var, unbiased);
     }
 
     fn remember(&self, running: &RunningState<Tensor<1>>, newest: Tensor<1>) {
@@ -101,7 +106,7 @@ mod tests {
     use super::*;
 
     fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().into_vec().expect("float tensor")
+        tensor.into_data().try_into_vec().expect("float tensor")
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl Model {
         if !missing.is_empty() {
             return Err(Error::Model(format!("without {}", first_names(&missing))));
         }
-        let stored: Vec<Stored> = tensors.into_iter().map(|(name, view)| to_stored(name, &view)).collect::<Result<_>>()?;
+        let stored: Vec<Stored> =
+            tensors.into_iter().map(|(name, view)| to_stored(name, &view)).collect::<Result<_>>()?;
         weights::apply(&mut network, stored, Layout::Burn)?;
         Ok(Model { header, network })
     }

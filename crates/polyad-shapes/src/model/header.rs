@@ -205,7 +205,7 @@ mod tests {
         let colour = View { width: 2, height: 1, channels: 3, pixels: vec![255, 0, 0, 0, 255, 0] };
         let tensor = InputNormalisation::IMAGENET.tensor(&[&grey, &colour], &Device::flex()).expect("two views");
         assert_eq!(tensor.dims(), [2, 3, 1, 2]);
-        let numbers: Vec<f32> = tensor.into_data().into_vec().expect("float tensor");
+        let numbers: Vec<f32> = tensor.into_data().try_into_vec().expect("float tensor");
         let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
         let of = |value: f64, channel: usize| ((value - mean[channel]) / deviation[channel]) as f32;
         let expected = [

@@ -43,7 +43,10 @@ impl ImportConfig {
         let at = |error: serde_json::Error| Error::malformed(At::Line(error.line()), error.to_string());
         let value: serde_json::Value = serde_json::from_str(text).map_err(at)?;
         for (name, what) in ABLATIONS {
-            if value.get(name).is_some_and(|value| !matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false))) {
+            if value
+                .get(name)
+                .is_some_and(|value| !matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false)))
+            {
                 return Err(ablation(name, what));
             }
         }
@@ -103,7 +106,14 @@ pub fn import_checkpoint(checkpoint: Checkpoint, config: Option<ImportConfig>, j
 
 /// How the pictures were made that published weights have seen.
 fn published_pictures() -> RenderSettings {
-    RenderSettings { views: "dodeca20".into(), size: 224, style: Style::Lit, frame: Frame::Crop, samples: 2, version: 1 }
+    RenderSettings {
+        views: "dodeca20".into(),
+        size: 224,
+        style: Style::Lit,
+        frame: Frame::Crop,
+        samples: 2,
+        version: 1,
+    }
 }
 
 /// The cameras of so many views.
@@ -131,11 +141,9 @@ fn matched(
         };
         match tensors.get(&name) {
             None => missing.push(name),
-            Some(tensor) if tensor.shape.as_slice() != parameter.torch_shape => misshapen.push(format!(
-                "{name} {:?} instead of {:?}",
-                tensor.shape.as_slice(),
-                parameter.torch_shape
-            )),
+            Some(tensor) if tensor.shape.as_slice() != parameter.torch_shape => {
+                misshapen.push(format!("{name} {:?} instead of {:?}", tensor.shape.as_slice(), parameter.torch_shape))
+            }
             Some(_) => {
                 used.insert(name.clone());
                 found.extend(tensors.get(&name).cloned().map(|mut tensor| {
@@ -146,7 +154,8 @@ fn matched(
         }
     }
     tensors.retain(|name, _| !used.contains(name) && !scheme.discards(name));
-    let surplus: Vec<String> = tensors.into_keys().filter(|name| !misshapen.iter().any(|m| m.starts_with(name))).collect();
+    let surplus: Vec<String> =
+        tensors.into_keys().filter(|name| !misshapen.iter().any(|m| m.starts_with(name))).collect();
     let mut problems = Vec::new();
     for (what, names) in [("missing", &missing), ("of another shape", &misshapen), ("left over", &surplus)] {
         if !names.is_empty() {

@@ -78,10 +78,9 @@ impl Model {
             return Err(Error::Model(format!("it knows {} classes, the data have {}", own.len(), found.len())));
         }
         match own.iter().zip(found).position(|(own, found)| own != found) {
-            Some(index) => Err(Error::Model(format!(
-                "its class {index} is {:?}, that of the data {:?}",
-                own[index], found[index]
-            ))),
+            Some(index) => {
+                Err(Error::Model(format!("its class {index} is {:?}, that of the data {:?}", own[index], found[index])))
+            }
             None => Ok(()),
         }
     }

@@ -63,6 +63,7 @@ fn published_backbone(rest: &str, kind: BackboneKind) -> Option<String> {
             ];
             renamed(&downsample(rest), &children)
         }
+        BackboneKind::Small => None,
     }
 }
 
@@ -75,6 +76,7 @@ pub(super) fn torchvision(own: &str, kind: BackboneKind) -> Option<String> {
         BackboneKind::AlexNet => in_features(rest, &ALEXNET).map(|rest| format!("features.{rest}")),
         BackboneKind::Vgg11 => in_features(rest, &VGG11).map(|rest| format!("features.{rest}")),
         BackboneKind::ResNet18 | BackboneKind::ResNet34 | BackboneKind::ResNet50 => Some(downsample(rest)),
+        BackboneKind::Small => None,
     }
 }
 

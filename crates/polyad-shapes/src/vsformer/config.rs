@@ -18,11 +18,14 @@ pub enum BackboneKind {
     ResNet34,
     /// 23.5 M parameters, 2,048 features.
     ResNet50,
+    /// polyad's own for small views: 1.2 M parameters, 256 features.
+    Small,
 }
 
 impl BackboneKind {
     /// All of them, in the order of the command line.
-    pub const ALL: [BackboneKind; 5] = [Self::AlexNet, Self::Vgg11, Self::ResNet18, Self::ResNet34, Self::ResNet50];
+    pub const ALL: [BackboneKind; 6] =
+        [Self::Small, Self::AlexNet, Self::Vgg11, Self::ResNet18, Self::ResNet34, Self::ResNet50];
 
     /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
@@ -32,6 +35,7 @@ impl BackboneKind {
             Self::ResNet18 => "resnet18",
             Self::ResNet34 => "resnet34",
             Self::ResNet50 => "resnet50",
+            Self::Small => "small",
         }
     }
 
@@ -49,6 +53,7 @@ impl BackboneKind {
             Self::AlexNet | Self::Vgg11 => None,
             Self::ResNet18 | Self::ResNet34 => Some(512),
             Self::ResNet50 => Some(2048),
+            Self::Small => Some(polyad_nn::backbone::small::SmallNetConfig::FEATURES),
         }
     }
 
@@ -57,7 +62,7 @@ impl BackboneKind {
         match self {
             Self::AlexNet => polyad_nn::backbone::alexnet::AlexNetConfig::SMALLEST,
             Self::Vgg11 => polyad_nn::backbone::vgg::VggConfig::SMALLEST,
-            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 => 1,
+            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::Small => 1,
         }
     }
 }
@@ -111,7 +116,8 @@ fn published_order() -> usize {
 }
 
 /// Caps that keep a hostile configuration from asking for more memory than any real one.
-const LARGEST: [(&str, usize); 5] = [("layers", 64), ("dim", 8192), ("ratio", 16), ("classes", 100_000), ("views", 4096)];
+const LARGEST: [(&str, usize); 5] =
+    [("layers", 64), ("dim", 8192), ("ratio", 16), ("classes", 100_000), ("views", 4096)];
 
 impl VsFormerConfig {
     /// The published sizes: four blocks, eight heads, 512 numbers a view, ratio 2, a head of two layers.

@@ -8,6 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
 use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
+use polyad_nn::backbone::small::{SmallNet, SmallNetConfig};
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
 use polyad_nn::norm::{BatchNorm, BatchNormConfig};
 
@@ -29,6 +30,8 @@ pub enum Backbone {
     Vgg(Vgg),
     /// ResNet-18, -34 or -50.
     ResNet(ResNet),
+    /// The small one.
+    Small(SmallNet),
 }
 
 /// Linear, batch norm, ReLU.
@@ -48,6 +51,7 @@ impl Backbone {
             BackboneKind::Vgg11 => Backbone::Vgg(VggConfig { features: dim }.init(device)?),
             BackboneKind::ResNet18 => Backbone::ResNet(ResNetConfig::resnet18().init(device)?),
             BackboneKind::ResNet34 => Backbone::ResNet(ResNetConfig::resnet34().init(device)?),
+            BackboneKind::Small => Backbone::Small(SmallNetConfig::default().init(device)?),
             BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
         })
     }
@@ -62,6 +66,7 @@ impl Backbone {
             Backbone::AlexNet(net) => net.forward(input),
             Backbone::Vgg(net) => net.forward(input),
             Backbone::ResNet(net) => net.forward(input),
+            Backbone::Small(net) => net.forward(input),
         }
     }
 }
@@ -85,7 +90,15 @@ impl Initializer {
     /// - input: `[n, 3, height, width]`, normalised
     /// - output: `[n, dim]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let features = self.backbone.forward(input);
+        self.project(self.backbone.forward(input))
+    }
+
+    /// The second half: from the image network's numbers to `dim`.
+    ///
+    /// # Shapes
+    /// - features: `[n, features]`
+    /// - output: `[n, dim]`
+    pub fn project(&self, features: Tensor<2>) -> Tensor<2> {
         match &self.projection {
             Some(projection) => relu(projection.norm.forward(projection.linear.forward(features))),
             None => features,

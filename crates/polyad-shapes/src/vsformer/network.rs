@@ -114,5 +114,4 @@ mod tests {
             assert!(size.is_finite() && size > 0.0, "{name}: {size}");
         }
     }
-
 }

@@ -17,7 +17,10 @@ pub fn batch_views(features: Tensor<2>, counts: &[usize]) -> Result<(Tensor<3>, 
         return Err(Error::Invalid("a shape without views".into()));
     }
     if counts.iter().sum::<usize>() != rows {
-        return Err(Error::Invalid(format!("{rows} views, but the shapes have {} together", counts.iter().sum::<usize>())));
+        return Err(Error::Invalid(format!(
+            "{rows} views, but the shapes have {} together",
+            counts.iter().sum::<usize>()
+        )));
     }
     let shapes = counts.len();
     if counts.iter().all(|count| *count == most) {
@@ -66,7 +69,7 @@ mod tests {
         let rows = Tensor::<2>::from_data([[-1.0f32, 4.0], [-3.0, 2.0], [-5.0, -7.0]], &device);
         let (views, absent) = batch_views(rows, &[2, 1]).expect("three views");
         assert_eq!(views.dims(), [2, 2, 2]);
-        let pooled: Vec<f32> = transition(views, absent).into_data().into_vec().expect("float tensor");
+        let pooled: Vec<f32> = transition(views, absent).into_data().try_into_vec().expect("float tensor");
         assert_eq!(pooled, [-1.0, 4.0, -2.0, 3.0, -5.0, -7.0, -5.0, -7.0]);
     }
 
