@@ -1,0 +1,13 @@
+#[path = "../../crates/polyad-shapes/src/error.rs"]
+pub mod error;
+#[path = "../../crates/polyad-shapes/src/job.rs"]
+pub mod job;
+#[path = "../../crates/polyad-shapes/src/mesh/mod.rs"]
+pub mod mesh;
+#[path = "../../crates/polyad-shapes/src/read/mod.rs"]
+pub mod read;
+#[path = "../../crates/polyad-shapes/src/source/mod.rs"]
+pub mod source;
+#[path = "../../crates/polyad-shapes/src/view_set.rs"]
+pub mod view_set;
+pub use error::{Error, Result};
