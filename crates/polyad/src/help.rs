@@ -8,9 +8,7 @@ use std::fmt::Write;
 pub const GROUPS: [(&str, &[&str]); 2] = [
     (
         "Shapes",
-        &[
-            "demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import",
-        ],
+        &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"],
     ),
     ("More", &["doctor", "completions", "help"]),
 ];

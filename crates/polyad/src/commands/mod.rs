@@ -2,12 +2,12 @@
 
 mod classify;
 mod completions;
-mod import;
-mod info;
-mod models;
 mod doctor;
 mod gallery;
 mod help;
+mod import;
+mod info;
+mod models;
 mod render;
 mod score;
 mod sources;

@@ -19,7 +19,6 @@ const COLUMNS: usize = 5;
 #[derive(Debug, Serialize)]
 struct Rendered {
     path: String,
-    views: usize,
     #[serde(flatten)]
     settings: RenderSettings,
     files: Vec<String>,
@@ -59,7 +58,6 @@ pub fn run(args: &RenderArgs, printer: &Printer, job: Job) -> Result<Exit> {
     let name = |path: &Path| path.display().to_string();
     let rendered = Rendered {
         path,
-        views: set.views.len(),
         settings,
         files: files.iter().map(|file| name(file)).collect(),
         sheet: args.sheet.as_deref().map(name),

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use polyad_shapes::Error;
 use polyad_shapes::job::Job;
 use polyad_shapes::source::{self, Source, Walk, walk};
-use std::io::ErrorKind;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::Path;
 
 /// All shapes at and below the paths, in the order given, and what could not be looked into. A path that does not
@@ -22,7 +22,7 @@ pub fn all<P: AsRef<Path>>(paths: &[P], job: Job) -> Result<Walk> {
                 found.failures.append(&mut walk.failures);
             }
             Err(Error::Cancelled) => return Err(Failure::Cancelled),
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Err(Error::Io { source, .. }) if matches!(source.kind(), NotFound | NotADirectory) => {
                 return Err(Failure::usage(format!("{}: no such file or folder", path.display())));
             }
             Err(why) => found.failures.push(failed(why.reason())),
@@ -51,9 +51,11 @@ pub fn view_set(
 ) -> Result<polyad_shapes::view_set::ViewSet, polyad_shapes::Error> {
     use polyad_shapes::source::Shape;
     match shape {
-        Shape::Mesh(mesh) => {
-            polyad_shapes::render::render(&polyad_shapes::normalise::normalise(&mesh, Default::default())?, settings, job)
-        }
+        Shape::Mesh(mesh) => polyad_shapes::render::render(
+            &polyad_shapes::normalise::normalise(&mesh, Default::default())?,
+            settings,
+            job,
+        ),
         Shape::Photos(photos) => polyad_shapes::render::fit_photos(&photos, settings.size),
     }
 }

@@ -50,7 +50,8 @@ fn doctor_tells_what_is_present_used_and_absent() {
     assert!(present.contains(&sets["used"]));
     assert!(doctor["cores"].as_u64().unwrap() >= 1);
     assert!(doctor["model_formats"].as_array().unwrap().contains(&"safetensors".into()));
-    let portable = crate::support::command(Path::new("."), &["doctor", "--json"]).env("POLYAD_ISA", "portable").output();
+    let portable =
+        crate::support::command(Path::new("."), &["doctor", "--json"]).env("POLYAD_ISA", "portable").output();
     let portable = crate::support::finished(portable.unwrap());
     assert_eq!(json_lines(&portable)[0]["instruction_sets"]["used"], "portable");
 }

@@ -55,8 +55,14 @@ fn broken_files_are_listed_and_the_rest_is_done() {
 fn what_info_says_is_as_committed() {
     let folder = tempdir().unwrap();
     mixed(folder.path());
-    let lines =
-        ["info parts/a.stl", "info parts", "info parts --json", "info notes.txt", "info empty", "info missing.stl parts"];
+    let lines = [
+        "info parts/a.stl",
+        "info parts",
+        "info parts --json",
+        "info notes.txt",
+        "info empty",
+        "info missing.stl parts",
+    ];
     snapshot("info", folder.path(), &lines);
 }
 
@@ -117,16 +123,30 @@ fn a_folder_is_no_file_and_a_file_is_no_folder() {
 
 #[cfg(unix)]
 #[test]
-fn names_that_are_not_utf_8_are_read() {
+fn names_that_are_not_utf_8_are_listed_and_the_rest_is_done() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempdir().unwrap();
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9 .stl");
     put(folder.path(), name, &box_stl([1.0; 3]));
+    put(folder.path(), "good.stl", &box_stl([1.0; 3]));
     for path in [name, std::ffi::OsStr::new(".")] {
-        let run = finished(command(folder.path(), &["info", "--json"]).arg(path).output().unwrap());
-        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
-        let line = &json_lines(&run)[0];
-        assert_eq!(line["triangles"], 12);
-        assert!(line["path"].as_str().unwrap().ends_with("caf\u{fffd} .stl"));
+        let mut command = command(folder.path(), &["info", "--json", "./good.stl"]);
+        let run = finished(command.arg(path).output().unwrap());
+        assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
+        let lines = json_lines(&run);
+        let failed: Vec<_> = lines.iter().filter(|line| line.get("error").is_some()).collect();
+        assert_eq!(failed.len(), 1, "{}", run.stdout);
+        assert!(failed[0]["path"].as_str().unwrap().ends_with("caf\u{fffd} .stl"));
+        assert!(lines.iter().any(|line| line["path"] == "./good.stl" && line["triangles"] == 12));
     }
+}
+
+#[test]
+fn members_of_archives_are_found_by_name_and_missing_ones_are_code_2() {
+    let folder = tempdir().unwrap();
+    put(folder.path(), "a.zip", b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    let run = polyad(folder.path(), &["info", "a.zip/none.stl"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(2), "error: a.zip/none.stl: no such file or folder\n"));
+    let run = polyad(folder.path(), &["info", "a.zip"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(1), "error: a.zip: no mesh, point cloud or photograph\n"));
 }

@@ -3,5 +3,6 @@
 mod conduct;
 mod help;
 mod inputs;
+mod outputs;
 mod shapes;
 mod support;
