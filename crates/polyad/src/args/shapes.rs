@@ -1,8 +1,11 @@
 //! Arguments of the commands that look at shapes and compare them.
 
-use super::values::{PictureArgs, samples, within};
+use super::values::{PictureArgs, named, samples, within};
 use clap::{ArgGroup, Args};
+use polyad_shapes::index::Score;
 use std::path::PathBuf;
+
+const SCORES: [(&str, Score); 2] = [("set", Score::Set), ("best-view", Score::BestView)];
 
 /// Make a library of parts, train on it, search it and report: the whole path in one command
 #[derive(Debug, Args)]
@@ -98,14 +101,15 @@ Running it again updates: unchanged files cost nothing, vanished ones leave. Fil
 listed. The index keeps the model it was built with, so that later commands need none.")]
 pub struct IndexArgs {
     /// Folder (or archive) of meshes, point clouds and photographs
-    pub dir: PathBuf,
+    #[arg(required_unless_present = "remove")]
+    pub dir: Option<PathBuf>,
     /// Folder of the index
     #[arg(long, value_name = "INDEX")]
     pub out: PathBuf,
     /// The model; needed the first time
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Take one shape, or all below a folder, out of the index, by the path it is listed under
+    /// Only take a shape, or all below a folder, out of the index, by the path it is listed under
     #[arg(long, value_name = "PATH")]
     pub remove: Vec<String>,
 }
@@ -139,8 +143,8 @@ pub struct SearchArgs {
     #[arg(long)]
     pub same_size: bool,
     /// Compare shapes as wholes, or by the two views most alike
-    #[arg(long, default_value = "set", value_parser = ["set", "best-view"])]
-    pub score: String,
+    #[arg(long, default_value = "set", value_parser = named(&SCORES))]
+    pub score: Score,
 }
 
 /// Write one page with pictures of all shapes of an index

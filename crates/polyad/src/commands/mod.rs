@@ -6,10 +6,12 @@ mod doctor;
 mod gallery;
 mod help;
 mod import;
+mod index;
 mod info;
 mod models;
 mod render;
 mod score;
+mod search;
 mod sources;
 
 use crate::args::Command;
@@ -29,6 +31,8 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Render(args) => render::run(&args, printer, job),
         Command::Classify(args) => classify::run(&args, printer, job),
         Command::Gallery(args) => gallery::run(&args, printer, job),
+        Command::Index(args) => index::run(&args, printer, job),
+        Command::Search(args) => search::run(&args, printer, job),
         _ => todo!(),
     }
 }
