@@ -1,3 +1,6 @@
+//! The readers of `polyad-shapes` alone: the same files, without the networks that the sanitiser would
+//! otherwise compile for minutes. The library is called as the crate is, so that targets read alike.
+
 #[path = "../../crates/polyad-shapes/src/error.rs"]
 pub mod error;
 #[path = "../../crates/polyad-shapes/src/job.rs"]
@@ -10,4 +13,5 @@ pub mod read;
 pub mod source;
 #[path = "../../crates/polyad-shapes/src/view_set.rs"]
 pub mod view_set;
+
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@
 //! asked one at a time; brute force runs on all threads over vectors that lie ready in memory.
 
 use polyad_shapes::embedding::Embedding;
-use polyad_shapes::index::{Item, IndexWriter, Library, Listing, Prepared, SearchOptions, Settings, Stamp};
+use polyad_shapes::index::{IndexWriter, Item, Library, Listing, Prepared, SearchOptions, Settings, Stamp};
 use polyad_shapes::job::Job;
 use polyad_shapes::{Error, Result};
 use polyad_simd::dot;
@@ -159,12 +159,16 @@ impl Library for Numbers {
         "library"
     }
 
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     fn items(&self, _: Job) -> Result<Listing<Number>> {
         let items = (0..self.shapes).map(|i| Number(i, format!("library/{i:07}.stl"))).collect();
         Ok(Listing { items, failures: Vec::new() })
     }
 
-    fn prepare(&self, items: &[&Number]) -> Vec<Result<Prepared>> {
+    fn prepare(&self, items: &[&Number], _: Job) -> Vec<Result<Prepared>> {
         let prepare = |item: &&Number| {
             let embedding = Embedding { set: self.vector(item.0), views: Vec::new() };
             Ok(Prepared { embedding, diagonal: Some(1.0), triangles: Some(1), thumbnail: Vec::new() })

@@ -242,12 +242,16 @@ impl polyad_shapes::index::Library for Synthetic {
         "parts"
     }
 
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     fn items(&self, _: Job) -> polyad_shapes::Result<polyad_shapes::index::Listing<Number>> {
         let items = (self.from..self.to).map(|i| Number(i, Self::name(i))).collect();
         Ok(polyad_shapes::index::Listing { items, failures: Vec::new() })
     }
 
-    fn prepare(&self, items: &[&Number]) -> Vec<polyad_shapes::Result<polyad_shapes::index::Prepared>> {
+    fn prepare(&self, items: &[&Number], _: Job) -> Vec<polyad_shapes::Result<polyad_shapes::index::Prepared>> {
         let prepare = |item: &&Number| {
             Ok(polyad_shapes::index::Prepared {
                 embedding: polyad_shapes::embedding::Embedding { set: Self::set(item.0), views: Vec::new() },

@@ -148,6 +148,22 @@ fn another_folder_in_the_same_index_is_left_alone() {
 }
 
 #[test]
+fn a_folder_given_by_another_name_is_the_same_folder() {
+    let (dir, mut folder) = library(40);
+    folder.write("broken.txt", "no shape");
+    let index = dir.path().join("index");
+    update(&index, &folder).unwrap();
+    folder.take_prepared();
+    for spelled in ["/home/me/parts", "parts/../parts", "parts"] {
+        folder.spelled = spelled.into();
+        assert_eq!(counts(&update(&index, &folder).unwrap()), [0, 0, 0, 40, 1], "{spelled}");
+        assert_eq!(nearest(&index, 4, 0.0, 1)[0].0, format!("{spelled}/a/004.txt"));
+        assert_eq!(Index::open(&index).unwrap().size().unwrap(), (40, 40));
+    }
+    assert_eq!(folder.take_prepared(), 0);
+}
+
+#[test]
 fn a_second_writer_and_another_model_are_refused() {
     let (dir, folder) = library(2);
     let index = dir.path().join("index");

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// Shapes prepared together.
-const BATCH: usize = 32;
+const BATCH: usize = 16;
 
 /// The shapes of a folder, in memory: about 24 kB each at 20 views of 512 numbers.
 pub struct MemoryIndex {
@@ -60,7 +60,7 @@ impl MemoryIndex {
             }
             let items: Vec<&L::Item> = unknown.iter().map(|(item, _)| *item).collect();
             let mut errors: HashMap<[u8; 32], String> = HashMap::new();
-            for ((item, hash), prepared) in unknown.iter().zip(library.prepare(&items)) {
+            for ((item, hash), prepared) in unknown.iter().zip(library.prepare(&items, job)) {
                 let path = item.path().to_owned();
                 match prepared.and_then(|p| p.check(set_width, view_width).map(|()| p)) {
                     Ok(Prepared { embedding, diagonal, .. }) => {

@@ -21,6 +21,7 @@ mod fault;
 mod graph;
 mod memory;
 mod record;
+mod roots;
 mod search;
 mod store;
 mod update;

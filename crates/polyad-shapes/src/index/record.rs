@@ -100,6 +100,7 @@ pub(super) const POLYAD: &str = env!("CARGO_PKG_VERSION");
 pub(super) const HEADER: &[u8] = b"header";
 pub(super) const STATE: &[u8] = b"state";
 pub(super) const CENTRE: &[u8] = b"centre";
+pub(super) const ROOTS: &[u8] = b"roots";
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("records have string keys and no failing serialiser")

@@ -7,12 +7,15 @@ use crate::job::Job;
 use serde::Serialize;
 
 /// Shapes to be indexed: a folder in practice, numbers in tests.
-pub trait Library: Sync {
+pub trait Library {
     /// One shape.
     type Item: Item;
 
     /// The folder as the user named it. All paths are in it; what an index holds of other folders is left alone.
     fn root(&self) -> &str;
+
+    /// Where the folder really is, however it is spelled; `None` where that means nothing.
+    fn place(&self) -> Option<String>;
 
     /// All shapes, in the order in which they are to be worked on, and what could not be looked into.
     ///
@@ -21,8 +24,9 @@ pub trait Library: Sync {
     fn items(&self, job: Job) -> Result<Listing<Self::Item>>;
 
     /// Reads, renders and embeds some shapes, and answers for each in the order given. Called with a few dozen at
-    /// a time, so that they can share a pass through the network.
-    fn prepare(&self, items: &[&Self::Item]) -> Vec<Result<Prepared>>;
+    /// a time, so that they can share a pass through the network. Once the job is cancelled,
+    /// [`Error::Cancelled`] is a fine answer.
+    fn prepare(&self, items: &[&Self::Item], job: Job) -> Vec<Result<Prepared>>;
 }
 
 /// One shape of a library.

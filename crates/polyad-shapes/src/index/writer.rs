@@ -29,15 +29,15 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 /// Shapes a transaction: enough to share a pass through the network, few enough to lose.
-const BATCH: usize = 32;
+const BATCH: usize = 16;
 /// Entries a transaction when no network is needed.
-const LIGHT_BATCH: usize = 1000;
+pub(super) const LIGHT_BATCH: usize = 1000;
 /// Held locked while a process writes; the system lets go of it when the process ends, however it ends.
 const LOCK: &str = "writer.lock";
 
 /// An index, open for questions and changes. Only one exists at a time.
 pub struct IndexWriter {
-    index: Index,
+    pub(super) index: Index,
     _lock: File,
 }
 
@@ -128,12 +128,15 @@ impl IndexWriter {
             self.refuse_empty(library.root())?;
         }
 
+        if let Some(place) = library.place() {
+            self.respell(&place, library.root(), job)?;
+        }
         let mut seen = HashSet::with_capacity(listing.items.len());
         let (new, changed) = self.compare(&listing.items, &mut seen, &mut report)?;
         job.reporter().begin("indexing", (new.len() + changed.len()) as u64);
         for batch in new.chunks(BATCH).chain(changed.chunks(BATCH)) {
             job.check()?;
-            self.insert(library, batch, &mut report)?;
+            self.insert(library, batch, &mut report, job)?;
             job.reporter().advance(batch.len() as u64);
         }
         job.reporter().end();
@@ -219,7 +222,13 @@ impl IndexWriter {
     }
 
     /// Hashes, embeds what is unknown, and commits a batch.
-    fn insert<L: Library>(&mut self, library: &L, batch: &[Pending<L::Item>], report: &mut Report) -> Result<()> {
+    fn insert<L: Library>(
+        &mut self,
+        library: &L,
+        batch: &[Pending<L::Item>],
+        report: &mut Report,
+        job: Job,
+    ) -> Result<()> {
         let hashes: Vec<Result<[u8; 32]>> = batch.par_iter().map(|pending| pending.item.hash()).collect();
         let mut found = self.look_up(&hashes)?;
         let mut unknown: Vec<usize> = Vec::new();
@@ -233,7 +242,7 @@ impl IndexWriter {
             }
         }
         let items: Vec<&L::Item> = unknown.iter().map(|i| batch[*i].item).collect();
-        let prepared = if items.is_empty() { Vec::new() } else { library.prepare(&items) };
+        let prepared = if items.is_empty() { Vec::new() } else { library.prepare(&items, job) };
         if prepared.len() != items.len() {
             return Err(Error::Invalid(format!("{} of {} shapes were prepared", prepared.len(), items.len())));
         }
@@ -545,7 +554,7 @@ fn failure<I: Item>(item: &I, error: &Error) -> Failure {
 }
 
 /// Whether a path is another one, or lies below it.
-fn is_within(path: &str, parent: &str) -> bool {
+pub(super) fn is_within(path: &str, parent: &str) -> bool {
     let parent = parent.trim_end_matches('/');
     path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -106,10 +106,8 @@ fn unit(n: [f64; 3]) -> Option<[f32; 3]> {
 fn join_places(places: &[[f64; 3]]) -> (Vec<u32>, Vec<u32>) {
     // Cells are centred on multiples of a step: zero, where symmetric shapes have their seams, is inside one.
     let cell = |x: f64| ((x * GRID + 0.5).floor() as i64 + (1 << 20)).clamp(0, (1 << 21) - 1) as u64;
-    let mut keyed: Vec<(u64, u32)> = (0u32..)
-        .zip(places)
-        .map(|(i, p)| (cell(p[0]) << 42 | cell(p[1]) << 21 | cell(p[2]), i))
-        .collect();
+    let mut keyed: Vec<(u64, u32)> =
+        (0u32..).zip(places).map(|(i, p)| (cell(p[0]) << 42 | cell(p[1]) << 21 | cell(p[2]), i)).collect();
     keyed.sort_unstable();
     let mut joined = vec![0u32; places.len()];
     let mut representatives = Vec::new();

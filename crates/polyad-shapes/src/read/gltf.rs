@@ -89,7 +89,8 @@ fn check_extensions(root: &Root) -> Result<()> {
 
 /// Every mesh that the scene shows, and where.
 fn placements(root: &Root) -> Result<Vec<(usize, Affine)>> {
-    let mut pending: Vec<(usize, Affine)> = scene_roots(root)?.into_iter().map(|node| (node, Affine::IDENTITY)).collect();
+    let mut pending: Vec<(usize, Affine)> =
+        scene_roots(root)?.into_iter().map(|node| (node, Affine::IDENTITY)).collect();
     pending.reverse();
     if root.nodes.is_empty() {
         return Ok((0..root.meshes.len()).map(|mesh| (mesh, Affine::IDENTITY)).collect());

@@ -16,8 +16,8 @@ mod text;
 mod threemf;
 mod xyz;
 
-pub use gltf::read_gltf;
 pub(crate) use gltf::external_buffers;
+pub use gltf::read_gltf;
 pub(crate) use gzip::{limit, read_limited};
 pub use obj::read_obj;
 pub use off::read_off;

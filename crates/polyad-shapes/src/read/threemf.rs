@@ -98,7 +98,8 @@ struct Sizes<'a> {
 
 impl<'a> Sizes<'a> {
     fn of(&mut self, key: Key<'a>, depth: usize) -> Result<Size> {
-        let malformed = |problem: &str| Error::malformed(At::Part(key.0.to_owned()), format!("object {} {problem}", key.1));
+        let malformed =
+            |problem: &str| Error::malformed(At::Part(key.0.to_owned()), format!("object {} {problem}", key.1));
         match self.known.get(&key) {
             Some(Some(size)) => return Ok(*size),
             Some(None) => return Err(malformed("contains itself")),

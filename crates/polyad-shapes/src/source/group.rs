@@ -31,7 +31,9 @@ pub fn group(names: &[String], textures: &Textures) -> Vec<Found> {
     let belongs = |name: &str| {
         let folder = folder_and_file(name).0;
         // `part.png` and `part.stl.png` are previews of `part.stl`.
-        textures.contains(name) || meshes.contains(&(folder, stem(name))) || meshes.contains(&(folder, stem(stem(name))))
+        textures.contains(name)
+            || meshes.contains(&(folder, stem(name)))
+            || meshes.contains(&(folder, stem(stem(name))))
     };
 
     let mut found = Vec::new();

@@ -110,7 +110,8 @@ pub fn walk(path: &Path, job: Job) -> Result<Walk> {
             let archive = path.ancestors().skip(1).find(|outer| outer.is_file() && is_zip(outer));
             let Some(archive) = archive.and_then(name_of) else { return Err(Error::io(path, error)) };
             walk_archive(archive, job, &mut found)?;
-            let inside = |name: &str| name.strip_prefix(shown).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let inside =
+                |name: &str| name.strip_prefix(shown).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             found.shapes.retain(|source| inside(&source.path));
             found.failures.retain(|failure| inside(&failure.path));
             if found == Walk::default() {
@@ -200,7 +201,9 @@ fn walk_archive(archive: &str, job: Job, found: &mut Walk) -> Result<()> {
                 let path = format!("{archive}/{path}");
                 found.shapes.push(Source { path, kind, archive: Some(archive.into()), files });
             }
-            Found::Archive(name) => found.fail(format!("{archive}/{name}"), "an archive inside an archive is not opened"),
+            Found::Archive(name) => {
+                found.fail(format!("{archive}/{name}"), "an archive inside an archive is not opened")
+            }
         }
     }
     Ok(())

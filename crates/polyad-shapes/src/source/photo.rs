@@ -10,7 +10,7 @@ use std::io::Cursor;
 const LONGEST_SIDE: u32 = 1024;
 /// The longest side that is decoded at all.
 const LONGEST_DECODED: u32 = 1 << 15;
-/// The most memory that decoding may take, in bytes: a picture of 85 megapixels.
+/// The most bytes that a decoded picture may have: 85 megapixels in colour.
 const MOST_MEMORY: u64 = 256 << 20;
 
 /// A file that is a picture by its name.
@@ -32,6 +32,10 @@ pub fn decode(bytes: &[u8]) -> Result<View> {
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    if decoder.total_bytes() > MOST_MEMORY {
+        let (width, height) = decoder.dimensions();
+        return Err(Error::Unsupported(format!("pictures of {width} x {height} pixels")));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     if picture.width().max(picture.height()) > LONGEST_SIDE {

@@ -76,7 +76,11 @@ fn shortened(text: &str, most: usize) -> String {
     let kept = most.saturating_sub(2);
     let (head, tail) = (kept / 2, kept - kept / 2);
     let dots = ".".repeat(most.min(2));
-    letters[..head].iter().chain(dots.chars().collect::<Vec<_>>().iter()).chain(&letters[letters.len() - tail..]).collect()
+    letters[..head]
+        .iter()
+        .chain(dots.chars().collect::<Vec<_>>().iter())
+        .chain(&letters[letters.len() - tail..])
+        .collect()
 }
 
 /// Writes black letters; dots that would leave the sheet are left out.

@@ -78,6 +78,10 @@ impl Library for Folder {
         &self.spelled
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.path.to_str().unwrap().to_owned())
+    }
+
     fn items(&self, _: Job) -> Result<Listing<TextFile>> {
         let mut items = Vec::new();
         let mut folders = vec![(self.path.clone(), self.spelled.clone())];
@@ -92,7 +96,7 @@ impl Library for Folder {
         Ok(Listing { items, failures: Vec::new() })
     }
 
-    fn prepare(&self, items: &[&TextFile]) -> Vec<Result<Prepared>> {
+    fn prepare(&self, items: &[&TextFile], _: Job) -> Vec<Result<Prepared>> {
         items.iter().map(|item| self.prepare_one(item)).collect()
     }
 }

@@ -54,12 +54,15 @@ impl<'a> Accessors<'a> {
             let values = self.rows(index, sparse.values.buffer_view.value(), offset, component, 3, changed)?;
             for row in 0..changed {
                 let place = places.component(row, 0) as usize;
-                *points.get_mut(place).ok_or_else(|| {
-                    malformed(index, &format!("a sparse value for row {place} of {count}"))
-                })? = values.point(row, accessor.normalized);
+                *points
+                    .get_mut(place)
+                    .ok_or_else(|| malformed(index, &format!("a sparse value for row {place} of {count}")))? =
+                    values.point(row, accessor.normalized);
             }
         } else if accessor.buffer_view.is_none() && count > 0 {
-            if let Some(name) = COMPRESSIONS.iter().find(|name| self.root.extensions_used.iter().any(|used| used == *name)) {
+            if let Some(name) =
+                COMPRESSIONS.iter().find(|name| self.root.extensions_used.iter().any(|used| used == *name))
+            {
                 return Err(Error::Unsupported(format!("glTF compressed with {name}")));
             }
         }

@@ -24,7 +24,8 @@ pub fn split(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>)> {
     let (mut json, mut binary) = (None, None);
     let mut next = 12;
     while next < bytes.len() {
-        let length = number(bytes, next).ok_or_else(|| Error::malformed(At::Byte(next), "the file ends inside a chunk's header"))?;
+        let length = number(bytes, next)
+            .ok_or_else(|| Error::malformed(At::Byte(next), "the file ends inside a chunk's header"))?;
         let kind = bytes.get(next + 4..next + 8).unwrap_or_default();
         let body = next + 8;
         let chunk = body.checked_add(length).and_then(|end| bytes.get(body..end)).ok_or_else(|| {

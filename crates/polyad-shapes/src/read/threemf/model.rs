@@ -5,8 +5,8 @@ use crate::error::{At, Error, Result};
 use crate::mesh::Mesh;
 use crate::read::placed::Affine;
 use crate::read::text;
-use quick_xml::{Reader, XmlVersion};
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,7 +116,8 @@ fn part(element: &BytesStart, at: &At) -> Result<Part> {
 
 /// Twelve numbers: where the three axes go, then the origin.
 fn transform(numbers: &str) -> Option<Affine> {
-    let numbers: Option<Vec<f64>> = numbers.split_ascii_whitespace().map(|word| text::number(word.as_bytes())).collect();
+    let numbers: Option<Vec<f64>> =
+        numbers.split_ascii_whitespace().map(|word| text::number(word.as_bytes())).collect();
     let columns = numbers?;
     let (columns, []) = columns.as_chunks::<3>() else { return None };
     columns.try_into().ok().map(Affine)

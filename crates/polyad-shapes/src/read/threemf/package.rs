@@ -22,11 +22,8 @@ impl<'a> Package<'a> {
     pub fn open(bytes: &'a [u8]) -> Result<Self> {
         let zip = ZipArchive::new(Cursor::new(bytes))
             .map_err(|error| Error::malformed(At::File, format!("not a ZIP archive, as 3MF must be: {error}")))?;
-        let members = zip
-            .file_names()
-            .enumerate()
-            .filter_map(|(index, name)| Some((normal(&name.ok()?), index)))
-            .collect();
+        let members =
+            zip.file_names().enumerate().filter_map(|(index, name)| Some((normal(&name.ok()?), index))).collect();
         Ok(Package { zip, members, allowance: limit(bytes.len() as u64) })
     }
 
@@ -37,9 +34,8 @@ impl<'a> Package<'a> {
         let member = self.zip.by_index(index).map_err(|error| malformed(error.to_string()))?;
         let bytes = read_limited(member, self.allowance).map_err(|error| within(path, error))?;
         self.allowance -= bytes.len() as u64;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            malformed(format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
-        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| malformed(format!("byte {} is not UTF-8", error.utf8_error().valid_up_to())))?;
         Ok(match text.strip_prefix('\u{FEFF}') {
             Some(text) => text.to_owned(),
             None => text,
