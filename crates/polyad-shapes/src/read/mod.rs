@@ -3,19 +3,27 @@
 //! One file a format; each takes bytes and gives plain values. Here the format is found and compression is
 //! undone. The path is attached by whoever has one.
 
+mod gltf;
 mod gzip;
 mod obj;
 mod off;
+mod placed;
 mod ply;
 mod polygons;
+mod sniff;
 mod stl;
 mod text;
+mod threemf;
 mod xyz;
 
+pub(crate) use gltf::external_buffers;
+pub use gltf::read_gltf;
+pub(crate) use gzip::{limit, read_limited};
 pub use obj::read_obj;
 pub use off::read_off;
 pub use ply::read_ply;
 pub use stl::read_stl;
+pub use threemf::read_3mf;
 pub use xyz::read_xyz;
 
 use crate::error::{Error, Result};
@@ -35,10 +43,8 @@ pub enum Format {
     Off,
     /// Points as text.
     Xyz,
-    /// glTF as JSON.
+    /// glTF, as JSON or in one binary file.
     Gltf,
-    /// glTF in one binary file.
-    Glb,
     /// 3D Manufacturing Format.
     ThreeMf,
 }
@@ -58,8 +64,7 @@ pub fn format_of(name: &str) -> Option<Format> {
         "ply" => Format::Ply,
         "off" | "coff" | "noff" | "cnoff" | "stoff" => Format::Off,
         "xyz" | "pts" | "asc" => Format::Xyz,
-        "gltf" => Format::Gltf,
-        "glb" => Format::Glb,
+        "gltf" | "glb" => Format::Gltf,
         "3mf" => Format::ThreeMf,
         _ => return None,
     })
@@ -68,9 +73,9 @@ pub fn format_of(name: &str) -> Option<Format> {
 /// Reads a mesh or a cloud from the bytes of a file.
 ///
 /// `name` gives the format by its extension; where the content clearly is another, or the extension says
-/// nothing, the content decides. Files compressed by gzip are unpacked, up to [`gzip::limit`] bytes.
-/// `resolve` gets the bytes of a file that a `.gltf` names, relative to its folder; the names are checked
-/// before (no absolute ones, no `..`).
+/// nothing, the content decides. Files compressed by gzip are unpacked, to at most 100 times their length
+/// (64 MiB for small ones, 2 GiB for any). `resolve` gets the bytes of a file that a `.gltf` names, relative
+/// to its folder; the names are checked before (no absolute ones, no `..`).
 ///
 /// The result has finite coordinates only, and no vertex that no triangle names.
 ///
@@ -79,20 +84,22 @@ pub fn format_of(name: &str) -> Option<Format> {
 /// neither a triangle nor a point, and whatever `resolve` says.
 pub fn read_mesh(bytes: &[u8], name: &str, resolve: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Mesh> {
     let bytes = if gzip::is_gzip(bytes) { Cow::Owned(gzip::unpack(bytes)?) } else { Cow::Borrowed(bytes) };
-    let mesh = match format_of(name) {
-        Some(Format::Stl) => read_stl(&bytes),
-        Some(Format::Obj) => read_obj(&bytes),
-        Some(Format::Ply) => read_ply(&bytes),
-        Some(Format::Off) => read_off(&bytes),
-        Some(Format::Xyz) => read_xyz(&bytes),
-        _ => {
-            let _ = resolve;
-            Err(Error::Unsupported(format!("files of type `.{}`", extension(name))))
-        }
+    let format = sniff::format(&bytes, format_of(name)).ok_or_else(|| sniff::unknown(&bytes, &extension(name)))?;
+    let mesh = match format {
+        Format::Stl => read_stl(&bytes),
+        Format::Obj => read_obj(&bytes),
+        Format::Ply => read_ply(&bytes),
+        Format::Off => read_off(&bytes),
+        Format::Xyz => read_xyz(&bytes),
+        Format::Gltf => read_gltf(&bytes, resolve),
+        Format::ThreeMf => read_3mf(&bytes),
     }?;
     let mesh = mesh.tidied();
     if mesh.positions.is_empty() {
-        return Err(Error::Empty("neither triangles nor points".into()));
+        return Err(Error::Empty("the file has neither triangles nor points".into()));
     }
     Ok(mesh)
 }
+
+#[cfg(test)]
+mod tests;

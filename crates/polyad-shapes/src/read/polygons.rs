@@ -2,19 +2,23 @@
 //!
 //! A polygon of n corners gives n - 2 triangles: a fan from its first corner where it is convex (what every
 //! other program does, so that counts and areas agree), ears clipped off one by one where it is not, so that
-//! the area is right. Polygons are projected along their largest normal component; bent ones are filled as
-//! their projection is.
+//! the area is right. For that it is projected along its largest normal component; a polygon bent far out of
+//! any plane has no area of its own, and becomes a fan too.
 //!
 //! Clipping asks of each ear whether another corner lies in it. That is quadratic for ordinary polygons and
 //! cubic for spiteful ones, so the questions are counted, and what is left when they run out becomes a fan.
 
-use crate::mesh::{cross, sub};
+use crate::mesh::{cross, dot, sub};
 
 /// Questions that may be asked for each corner of a polygon: enough for 1,000 corners at their worst.
 const QUESTIONS_PER_CORNER: usize = 1024;
 
 /// Sine of the angle below which a turn to the wrong side is taken for rounding, not for a concave corner.
 const STRAIGHT: f64 = 1e-7;
+
+/// How far a polygon's corners may be from its plane, as a part of its extent, for its outline to mean
+/// something.
+const BENT: f64 = 0.1;
 
 /// Faces as they are read, in one flat list.
 #[derive(Default)]
@@ -74,8 +78,13 @@ pub(crate) fn fill(corners: &[u32], positions: &[[f64; 3]], out: &mut Vec<[u32; 
         [] | [_] | [_, _] => {}
         [a, b, c] => out.push([a, b, c]),
         _ => {
-            let flat = project(corners, positions);
-            if is_convex(&flat) { fan(corners, out) } else { clip_ears(corners, &flat, out) }
+            let normal = normal(corners, positions);
+            let flat = project(corners, positions, normal);
+            if is_convex(&flat) || is_bent(corners, positions, normal) {
+                fan(corners, out);
+            } else {
+                clip_ears(corners, &flat, out);
+            }
         }
     }
 }
@@ -84,21 +93,35 @@ fn fan(corners: &[u32], out: &mut Vec<[u32; 3]>) {
     out.extend(corners[1..].windows(2).map(|edge| [corners[0], edge[0], edge[1]]));
 }
 
+/// The polygon's normal, as long as twice its area.
+fn normal(corners: &[u32], positions: &[[f64; 3]]) -> [f64; 3] {
+    let from_first = |corner: u32| sub(positions[corner as usize], positions[corners[0] as usize]);
+    corners[1..]
+        .windows(2)
+        .map(|edge| cross(from_first(edge[0]), from_first(edge[1])))
+        .fold([0.0; 3], |sum, n| [sum[0] + n[0], sum[1] + n[1], sum[2] + n[2]])
+}
+
+fn is_bent(corners: &[u32], positions: &[[f64; 3]], normal: [f64; 3]) -> bool {
+    let count = corners.len() as f64;
+    let points = || corners.iter().map(|&corner| positions[corner as usize]);
+    let middle = points().fold([0.0; 3], |sum, p| [0, 1, 2].map(|axis| sum[axis] + p[axis] / count));
+    let length = dot(normal, normal).sqrt();
+    let (off, extent) = points().map(|p| sub(p, middle)).fold((0.0f64, 0.0f64), |(off, extent), p| {
+        (off.max(dot(p, normal).abs() / length), extent.max(dot(p, p).sqrt()))
+    });
+    off > BENT * extent
+}
+
 /// The polygon in a coordinate plane, anticlockwise. Without an area (or with NaN) any plane is as good.
-fn project(corners: &[u32], positions: &[[f64; 3]]) -> Vec<[f64; 2]> {
-    let at = |i: usize| positions[corners[i % corners.len()] as usize];
-    let origin = at(0);
-    let mut normal = [0.0; 3];
-    for i in 1..corners.len() {
-        let n = cross(sub(at(i), origin), sub(at(i + 1), origin));
-        (0..3).for_each(|axis| normal[axis] += n[axis]);
-    }
+fn project(corners: &[u32], positions: &[[f64; 3]], normal: [f64; 3]) -> Vec<[f64; 2]> {
     let largest = (0..3).fold(0, |best, axis| if normal[axis].abs() > normal[best].abs() { axis } else { best });
     let (mut u, mut v) = ((largest + 1) % 3, (largest + 2) % 3);
     if normal[largest] < 0.0 {
         (u, v) = (v, u);
     }
-    (0..corners.len()).map(|i| sub(at(i), origin)).map(|p| [p[u], p[v]]).collect()
+    let origin = positions[corners[0] as usize];
+    corners.iter().map(|&corner| sub(positions[corner as usize], origin)).map(|p| [p[u], p[v]]).collect()
 }
 
 /// Twice the signed area of a triangle: positive where a, b, c turn left.
@@ -209,6 +232,12 @@ mod tests {
         let mesh = filled(&ring.map(|[x, y]| [x, y, x + y]));
         assert!((mesh.area() - 12.0 * 3f64.sqrt()).abs() < 1e-12, "{}", mesh.area());
         assert_eq!(mesh.triangles.len(), 8);
+    }
+
+    #[test]
+    fn a_polygon_bent_out_of_its_plane_is_a_fan() {
+        let bent = [[-5., 0., 5.], [5., 0., 5.], [5., 0., -5.], [-5., 0., -5.], [0., 5., -5.]];
+        assert_eq!(filled(&bent).triangles, [[0, 1, 2], [0, 2, 3], [0, 3, 4]]);
     }
 
     #[test]

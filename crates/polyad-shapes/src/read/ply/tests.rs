@@ -107,7 +107,7 @@ fn promises_beyond_the_file_are_refused_before_memory_is_taken() {
         read_ply(header.as_bytes()).unwrap_err().to_string().starts_with("face: the header promises 4294967295 rows")
     );
     let list = "ply\nformat binary_little_endian 1.0\nelement face 1\nproperty list uint int vertex_index\nend_header\n\u{7F}\u{7F}\u{7F}\u{7F}\0\0\0\0";
-    assert_eq!(read_ply(list.as_bytes()).unwrap_err().to_string(), "byte 113: the file ends inside a row");
+    assert_eq!(read_ply(list.as_bytes()).unwrap_err().to_string(), "byte 106: the file ends inside a row");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_is_wrong_is_said_with_its_place() {
     assert!(error(&faces).contains("face: the header promises 1 rows"));
     assert_eq!(
         error(&format!("{VERTICES}end_header\n0 0 0\n                                  ")),
-        "line 8: the file ends before the 5 rows of `vertex` do"
+        "line 9: the file ends before the 5 rows of `vertex` do"
     );
     assert!(error("element vertex 1\nproperty float x\nend_header\n0\n").starts_with("vertex: not all of x, y and z"));
     assert_eq!(error("element vertex many\n"), "line 3: found `many`, expected the number of rows");

@@ -72,24 +72,19 @@ impl Mesh {
             self.positions.retain(finite);
             return self;
         }
-        let mut renamed = vec![0u32; self.positions.len()];
-        self.triangles.iter().flatten().for_each(|&corner| renamed[corner as usize] = 1);
-        let mut kept = 0u32;
-        for name in &mut renamed {
-            let used = *name;
-            *name = kept;
-            kept += used;
+        let mut used = vec![false; self.positions.len()];
+        self.triangles.iter().flatten().for_each(|&corner| used[corner as usize] = true);
+        let mut names = Vec::with_capacity(used.len());
+        let mut kept = 0;
+        for (old, used) in used.into_iter().enumerate() {
+            names.push(kept as u32);
+            if used {
+                self.positions[kept] = self.positions[old];
+                kept += 1;
+            }
         }
-        if kept as usize == self.positions.len() {
-            return self;
-        }
-        let mut compact = vec![[0.0; 3]; kept as usize];
-        for corner in self.triangles.iter_mut().flatten() {
-            let name = renamed[*corner as usize];
-            compact[name as usize] = self.positions[*corner as usize];
-            *corner = name;
-        }
-        self.positions = compact;
+        self.positions.truncate(kept);
+        self.triangles.iter_mut().flatten().for_each(|corner| *corner = names[*corner as usize]);
         self
     }
 }
