@@ -9,6 +9,7 @@
 //! Nothing here prints or exits: long jobs report through a [`job::Job`], and the program draws.
 
 pub mod demo;
+pub mod draw;
 pub mod embedding;
 pub mod error;
 pub mod gallery;
@@ -18,6 +19,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod model;
 pub mod normalise;
+mod random;
 pub mod read;
 pub mod render;
 pub mod report;

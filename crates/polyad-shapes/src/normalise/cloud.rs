@@ -9,7 +9,7 @@ use super::{NormalMesh, minus};
 use std::collections::HashMap;
 
 /// Points in an occupied cell, on average, below which the grid is fine enough.
-const POINTS_A_CELL: usize = 8;
+const POINTS_A_CELL: usize = 4;
 /// Finest grid: cells a unit, as a power of two.
 const FINEST: u32 = 8;
 /// Radius of a disc in mean spacings. Random points leave a share exp(-pi r^2) of a surface open: 1 in 200.
@@ -17,7 +17,7 @@ const SPACINGS: f64 = 1.3;
 /// Radii are kept between these: a point is seen at 224 pixels, and a few points do not make a wall.
 const RADII: (f64, f64) = (0.008, 0.06);
 /// A cell's points are a surface if their spread across it is at most this share of that along it.
-const FLAT: f64 = 0.3;
+const FLAT: f64 = 0.6;
 
 /// Sums over points: count, places, products of places (xx, xy, xz, yy, yz, zz). Places are counted from the
 /// middle of a cell, in its sides.

@@ -1,9 +1,10 @@
 //! How a shape is fitted into its picture.
 
 use super::raster::{Corner, Samples};
-use super::shade::{self, Placing};
+use super::shade::{Corners, Placing};
 use super::{Camera, Frame, Style};
 use crate::normalise::NormalMesh;
+use polyad_simd::{Level, dispatch};
 
 /// Share of the side that the unit sphere fills.
 const SPHERE: f32 = 0.95;
@@ -29,16 +30,17 @@ impl Scratch {
 }
 
 /// Where the shape comes to lie in a picture of `side` samples a row.
-pub(super) fn placing(mesh: &NormalMesh, camera: &Camera, side: usize, scratch: &mut Scratch) -> Placing {
+pub(super) fn placing(level: Level, mesh: &NormalMesh, camera: &Camera, side: usize, scratch: &mut Scratch) -> Placing {
     let sphere = whole_sphere(side);
     let Some(probe) = &mut scratch.probe else { return sphere };
     let [left, right, bottom, top] = bounds(mesh, camera);
     let longest = (right - left).max(top - bottom);
 
     let small = whole_sphere(PROBE);
-    shade::corners(mesh, camera, &small, Style::Silhouette, 0, &mut scratch.corners);
+    let out = &mut scratch.corners;
+    dispatch(level, Corners { mesh, camera, placing: &small, style: Style::Silhouette, channel: 0, out });
     probe.clear();
-    super::draw(mesh, &small, &scratch.corners, probe);
+    super::draw(level, mesh, &small, &scratch.corners, probe);
     let area = filled_area(probe) as f32 / (small.scale * small.scale);
 
     // A longest of 0 gives an infinite scale, and an area of 0 as well: what is left is the sphere's own.

@@ -21,10 +21,11 @@ use crate::job::Job;
 use crate::normalise::NormalMesh;
 use crate::view_set::{View, ViewSet};
 use frame::Scratch;
+use polyad_simd::{Level, dispatch, level};
 use raster::{Corner, Samples};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use shade::Placing;
+use shade::{Corners, Placing};
 
 /// Version of this renderer. It changes when any picture does.
 pub const VERSION: u32 = 1;
@@ -129,12 +130,16 @@ impl RenderSettings {
 /// # Cost
 /// About 2 ms and 4 bytes a sample, per view and thread, for 50,000 triangles at 224 pixels with 2 x 2 samples.
 pub fn render(mesh: &NormalMesh, settings: &RenderSettings, job: Job) -> Result<ViewSet> {
+    render_at(level(), mesh, settings, job)
+}
+
+fn render_at(level: Level, mesh: &NormalMesh, settings: &RenderSettings, job: Job) -> Result<ViewSet> {
     settings.check()?;
     let cameras = cameras(&settings.views)?;
     let scratch = || Scratch::new(settings.size * settings.samples, settings.frame);
     let view = |scratch: &mut Scratch, camera: &Camera| {
         job.check()?;
-        Ok(draw_view(mesh, camera, settings, scratch))
+        Ok(draw_view(level, mesh, camera, settings, scratch))
     };
     let views = cameras.par_iter().map_init(scratch, view).collect::<Result<Vec<View>>>()?;
     Ok(ViewSet { views })
@@ -146,7 +151,8 @@ pub fn render(mesh: &NormalMesh, settings: &RenderSettings, job: Job) -> Result<
 /// [`Error::Invalid`] for settings that cannot be.
 pub fn render_view(mesh: &NormalMesh, camera: &Camera, settings: &RenderSettings) -> Result<View> {
     settings.check()?;
-    Ok(draw_view(mesh, camera, settings, &mut Scratch::new(settings.size * settings.samples, settings.frame)))
+    let mut scratch = Scratch::new(settings.size * settings.samples, settings.frame);
+    Ok(draw_view(level(), mesh, camera, settings, &mut scratch))
 }
 
 /// A picture to show to people: lit, from the front, the side and above.
@@ -158,26 +164,33 @@ pub fn thumbnail(mesh: &NormalMesh, size: usize) -> Result<View> {
     render_view(mesh, &Camera::three_quarter(), &settings)
 }
 
-fn draw_view(mesh: &NormalMesh, camera: &Camera, settings: &RenderSettings, scratch: &mut Scratch) -> View {
-    let (size, channels) = (settings.size, settings.style.channels());
-    let placing = frame::placing(mesh, camera, size * settings.samples, scratch);
+fn draw_view(
+    level: Level,
+    mesh: &NormalMesh,
+    camera: &Camera,
+    settings: &RenderSettings,
+    scratch: &mut Scratch,
+) -> View {
+    let RenderSettings { size, style, samples, .. } = *settings;
+    let channels = style.channels();
+    let placing = &frame::placing(level, mesh, camera, size * samples, scratch);
     let mut pixels = vec![0; size * size * channels];
     for channel in 0..channels {
-        shade::corners(mesh, camera, &placing, settings.style, channel, &mut scratch.corners);
+        dispatch(level, Corners { mesh, camera, placing, style, channel, out: &mut scratch.corners });
         scratch.samples.clear();
-        draw(mesh, &placing, &scratch.corners, &mut scratch.samples);
-        scratch.samples.resolve(settings.samples, &mut pixels, channel, channels);
+        draw(level, mesh, placing, &scratch.corners, &mut scratch.samples);
+        scratch.samples.resolve(level, samples, &mut pixels, channel, channels);
     }
     View { width: size, height: size, channels, pixels }
 }
 
 /// Fills samples with the triangles of a mesh, or the discs of a cloud.
-fn draw(mesh: &NormalMesh, placing: &Placing, corners: &[Corner], samples: &mut Samples) {
+fn draw(level: Level, mesh: &NormalMesh, placing: &Placing, corners: &[Corner], samples: &mut Samples) {
     if mesh.triangles().is_empty() {
         let radius = (mesh.disc_radius() * placing.scale * (1u32 << raster::STEP_BITS) as f32) as i32;
         corners.iter().for_each(|&corner| samples.disc(corner, radius));
     } else {
-        samples.draw(corners, mesh.triangles());
+        samples.draw(level, corners, mesh.triangles());
     }
 }
 

@@ -9,9 +9,11 @@
 //! Each sample keeps the least key: 23 bits of depth, then 8 bits of shade. Of equal depths the darker wins, so
 //! that the order of the triangles is of no consequence. The key of an empty sample ends in 255: white.
 //!
-//! Loops, outer to inner: triangle, tile of 64 x 64 samples (small triangles have one, placed at their corner,
+//! Loops, outer to inner: triangle, tile of 16 x 16 samples (small triangles have one, placed at their corner,
 //! so that edge functions fit 32 bits), row, eight samples at once. Most triangles of a dense mesh cover a few
 //! samples, and cost what their set-up costs.
+
+use polyad_simd::{Kernel, Level, Simd, dispatch};
 
 /// Steps of the grid of corners, a sample, as a power of two.
 pub(super) const STEP_BITS: u32 = 8;
@@ -22,16 +24,16 @@ const HALF: i32 = STEPS / 2;
 pub(super) const FARTHEST: f32 = ((1u32 << 23) - 2) as f32;
 /// Most samples a row: corners then fit 21 bits, and edge functions within a tile 31 ([`EDGE_BOUND`]).
 pub(super) const MOST_SAMPLES: usize = 8192;
-/// Side of a tile in samples.
-const TILE: i32 = 64;
+/// Side of a tile in samples: larger ones scan more of what lies beside a long thin triangle.
+const TILE: i32 = 16;
 /// Samples worked on at once.
 const LANES: usize = 8;
 /// Edge functions are cut to this at a tile's corner. They change by less within a tile: at most
-/// (64 + 8 + 64) * 2^21 < 2^29, so that no sign is lost and nothing overflows.
+/// (16 + 8 + 16) * 2^21 < 2^29, so that no sign is lost and nothing overflows.
 const EDGE_BOUND: i64 = 1 << 29;
 /// Added to a float from 0 to 2^23, it leaves the nearest integer in the low bits.
-const TO_INTEGER: f32 = (1u32 << 23) as f32;
-const INTEGER_BITS: u32 = (1 << 23) - 1;
+pub(super) const TO_INTEGER: f32 = (1u32 << 23) as f32;
+pub(super) const INTEGER_BITS: u32 = (1 << 23) - 1;
 /// The key of a sample that nothing covers.
 const EMPTY: i32 = i32::MAX;
 
@@ -68,13 +70,13 @@ impl Samples {
         self.keys.fill(EMPTY);
     }
 
-    /// Draws triangles of valid corners, seen from either side.
-    pub fn draw(&mut self, corners: &[Corner], triangles: &[[u32; 3]]) {
-        for t in triangles {
-            self.triangle(t.map(|v| corners[v as usize]));
-        }
+    /// Draws triangles of valid corners, seen from either side, with the instructions of `level`: the same bytes
+    /// from all.
+    pub fn draw(&mut self, level: Level, corners: &[Corner], triangles: &[[u32; 3]]) {
+        dispatch(level, Draw { samples: self, corners, triangles });
     }
 
+    #[inline(always)]
     fn triangle(&mut self, [a, b, c]: [Corner; 3]) {
         // 1. Orientation. y runs downwards: corners that run anticlockwise to the eye have a negative area.
         let wide = i64::from;
@@ -126,28 +128,31 @@ impl Samples {
     #[inline(always)]
     fn tile(&mut self, [x, y, columns, rows]: [i32; 4], edges: &[Edge; 3], at: [i32; 3], planes: &[Plane; 2]) {
         let [depth, shade] = planes;
+        let edge_lanes = [0, 1, 2].map(|k| lanes(|i| edges[k].along * i));
+        let depth_lanes = lanes(|i| depth.along * i as f32);
+        let shade_lanes = lanes(|i| shade.along * i as f32);
         let mut start = y as usize * self.stride + x as usize;
         for row in 0..rows {
-            let edge = [0, 1, 2].map(|k| at[k] + edges[k].down * row);
-            let (depth_row, shade_row) = (depth.start + depth.down * row as f32, shade.start + shade.down * row as f32);
-            let mut column = 0;
-            while column < columns {
-                let from = start + column as usize;
-                let keys: &mut [i32; LANES] =
-                    (&mut self.keys[from..from + LANES]).try_into().expect("a slice of LANES keys");
-                for (lane, key) in keys.iter_mut().enumerate() {
-                    let i = column + lane as i32;
-                    let outside = (edge[0] + edges[0].along * i)
-                        | (edge[1] + edges[1].along * i)
-                        | (edge[2] + edges[2].along * i);
-                    let z = depth.within(depth_row + depth.along * i as f32);
-                    let s = shade.within(shade_row + shade.along * i as f32);
-                    let candidate =
-                        ((z + TO_INTEGER).to_bits() & INTEGER_BITS) << 8 | ((s + TO_INTEGER).to_bits() & 255);
-                    let candidate = if outside < 0 { EMPTY } else { candidate as i32 };
-                    *key = candidate.min(*key);
-                }
-                column += LANES as i32;
+            let mut edge = [0, 1, 2].map(|k| at[k] + edges[k].down * row);
+            let mut z = depth.start + depth.down * row as f32;
+            let mut s = shade.start + shade.down * row as f32;
+            let columns = (columns as usize).next_multiple_of(LANES);
+            let (groups, _) = self.keys[start..start + columns].as_chunks_mut::<LANES>();
+            for keys in groups {
+                let [p, q, r] = edge;
+                let outside: [i32; LANES] =
+                    std::array::from_fn(|i| (p + edge_lanes[0][i]) | (q + edge_lanes[1][i]) | (r + edge_lanes[2][i]));
+                let depths: [u32; LANES] = std::array::from_fn(|i| {
+                    ((depth.within(z + depth_lanes[i]) + TO_INTEGER).to_bits() & INTEGER_BITS) << 8
+                });
+                let shades: [u32; LANES] =
+                    std::array::from_fn(|i| (shade.within(s + shade_lanes[i]) + TO_INTEGER).to_bits() & 255);
+                let candidates: [i32; LANES] =
+                    std::array::from_fn(|i| if outside[i] < 0 { EMPTY } else { (depths[i] | shades[i]) as i32 });
+                *keys = std::array::from_fn(|i| candidates[i].min(keys[i]));
+                (0..3).for_each(|k| edge[k] += edges[k].along * LANES as i32);
+                z += depth.along * LANES as f32;
+                s += shade.along * LANES as f32;
             }
             start += self.stride;
         }
@@ -179,18 +184,69 @@ impl Samples {
     }
 
     /// Means of `samples * samples` shades each, into every `channels`-th number of `pixels`.
-    pub fn resolve(&self, samples: usize, pixels: &mut [u8], channel: usize, channels: usize) {
-        let size = self.side / samples;
-        let count = (samples * samples) as u32;
-        for (y, row) in pixels.chunks_exact_mut(size * channels).enumerate() {
-            for (x, pixel) in row[channel..].iter_mut().step_by(channels).enumerate() {
-                let mut sum = count / 2;
-                for j in 0..samples {
-                    let start = (y * samples + j) * self.stride + x * samples;
-                    sum += self.keys[start..start + samples].iter().map(|&k| k as u32 & 255).sum::<u32>();
+    pub fn resolve(&self, level: Level, samples: usize, pixels: &mut [u8], channel: usize, channels: usize) {
+        dispatch(level, Resolve { from: self, samples, pixels, channel, channels });
+    }
+}
+
+struct Draw<'a> {
+    samples: &'a mut Samples,
+    corners: &'a [Corner],
+    triangles: &'a [[u32; 3]],
+}
+
+impl Kernel for Draw<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for t in self.triangles {
+            self.samples.triangle(t.map(|v| self.corners[v as usize]));
+        }
+    }
+}
+
+struct Resolve<'a> {
+    from: &'a Samples,
+    samples: usize,
+    pixels: &'a mut [u8],
+    channel: usize,
+    channels: usize,
+}
+
+impl Resolve<'_> {
+    /// With the number of samples known, the sums become vectors.
+    #[inline(always)]
+    fn rows<const SAMPLES: usize>(self) {
+        let size = self.from.side / SAMPLES;
+        let count = (SAMPLES * SAMPLES) as u32;
+        let mut sums = vec![0u32; size];
+        for (y, row) in self.pixels.chunks_exact_mut(size * self.channels).enumerate() {
+            sums.fill(count / 2);
+            for j in 0..SAMPLES {
+                let start = (y * SAMPLES + j) * self.from.stride;
+                let (groups, _) = self.from.keys[start..start + size * SAMPLES].as_chunks::<SAMPLES>();
+                for (sum, keys) in sums.iter_mut().zip(groups) {
+                    *sum += keys.iter().map(|&k| k as u32 & 255).sum::<u32>();
                 }
+            }
+            for (pixel, sum) in row[self.channel..].iter_mut().step_by(self.channels).zip(&sums) {
                 *pixel = (sum / count) as u8;
             }
+        }
+    }
+}
+
+impl Kernel for Resolve<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        match self.samples {
+            1 => self.rows::<1>(),
+            2 => self.rows::<2>(),
+            3 => self.rows::<3>(),
+            _ => self.rows::<4>(),
         }
     }
 }
@@ -206,6 +262,7 @@ struct Edge {
 }
 
 impl Edge {
+    #[inline(always)]
     fn new(p: Corner, q: Corner) -> Edge {
         let (dx, dy) = (q.x - p.x, q.y - p.y);
         let inside = dy < 0 || (dy == 0 && dx > 0);
@@ -214,17 +271,26 @@ impl Edge {
 
     /// The function at a sample, in units of a step from one sample to the next. Dividing it by a power of two,
     /// rounding down, keeps its sign there and at all other samples, which differ by whole units.
+    #[inline(always)]
     fn at(&self, x: i32, y: i32) -> i64 {
         let (dx, dy) = (x * STEPS + HALF - self.p[0], y * STEPS + HALF - self.p[1]);
         (i64::from(self.down) * i64::from(dy) + i64::from(self.along) * i64::from(dx) - self.bias) >> STEP_BITS
     }
 
     /// The largest value in a tile that has `at` in its first sample.
+    #[inline(always)]
     fn largest(&self, at: i64, columns: i32, rows: i32) -> i64 {
         at + i64::from(self.along.max(0)) * i64::from(columns - 1) + i64::from(self.down.max(0)) * i64::from(rows - 1)
     }
 }
 
+/// A value for each lane.
+#[inline(always)]
+fn lanes<T>(value: impl Fn(i32) -> T) -> [T; LANES] {
+    std::array::from_fn(|i| value(i as i32))
+}
+
+#[inline(always)]
 fn cut(edge: i64) -> i32 {
     edge.clamp(-EDGE_BOUND, EDGE_BOUND) as i32
 }
@@ -238,6 +304,7 @@ struct Slopes {
 }
 
 impl Slopes {
+    #[inline(always)]
     fn new(a: Corner, b: Corner, c: Corner, area: i64) -> Slopes {
         let side = |q: Corner| [(q.x - a.x) as f32, (q.y - a.y) as f32];
         Slopes { ab: side(b), ac: side(c), scale: STEPS as f32 / area as f32 }
@@ -254,6 +321,7 @@ struct Plane {
 }
 
 impl Plane {
+    #[inline(always)]
     fn new(slopes: &Slopes, [a, b, c]: [f32; 3]) -> Plane {
         let Slopes { ab, ac, scale } = slopes;
         let (u, v) = (b - a, c - a);
@@ -267,6 +335,7 @@ impl Plane {
     }
 
     /// The same plane, starting that many steps away.
+    #[inline(always)]
     fn from(&self, dx: i32, dy: i32) -> Plane {
         let samples = |v: i32| v as f32 * (1.0 / STEPS as f32);
         Plane { start: self.start + self.along * samples(dx) + self.down * samples(dy), ..*self }
@@ -276,5 +345,107 @@ impl Plane {
     fn within(&self, value: f32) -> f32 {
         let value = if value < self.low { self.low } else { value };
         if value > self.high { self.high } else { value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(seed: u64) -> impl FnMut(i32) -> i32 {
+        let mut state = seed;
+        move |below| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % below as u64) as i32
+        }
+    }
+
+    fn corner(x: i32, y: i32) -> Corner {
+        Corner { x, y, depth: 1000.0, shades: [0; 2] }
+    }
+
+    /// Whether the definition covers a sample: all edge functions positive, or zero on a left or top edge.
+    fn covers(t: [Corner; 3], x: usize, y: usize) -> bool {
+        let (x, y) = (x as i128 * 256 + 128, y as i128 * 256 + 128);
+        let at = |p: Corner, q: Corner| {
+            let (dx, dy) = (i128::from(q.x - p.x), i128::from(q.y - p.y));
+            (dx * (y - i128::from(p.y)) - dy * (x - i128::from(p.x)), dy < 0 || (dy == 0 && dx > 0))
+        };
+        let [a, b, c] = t;
+        let (ab, ac) = ((i128::from(b.x - a.x), i128::from(b.y - a.y)), (i128::from(c.x - a.x), i128::from(c.y - a.y)));
+        let area = ab.0 * ac.1 - ab.1 * ac.0;
+        let (b, c) = if area > 0 { (b, c) } else { (c, b) };
+        let inside = |p, q| matches!(at(p, q), (e, owns) if e > 0 || (e == 0 && owns));
+        area != 0 && inside(a, b) && inside(b, c) && inside(c, a)
+    }
+
+    #[test]
+    fn every_level_covers_exactly_what_the_definition_says() {
+        let mut next = random(5);
+        for side in [1usize, 7, 90, 200] {
+            for round in 0..200 {
+                let full = side as i32 * 256;
+                let size = [300, 3000, full][round % 3].min(full);
+                let (left, top) = (next(full - size + 1), next(full - size + 1));
+                // Half the corners lie on centres of samples, where edges tie.
+                let snap = |v: i32| if round % 2 == 0 { v } else { (v & !255 | 128).min(full) };
+                let t = [0; 3].map(|_| corner(snap(left + next(size + 1)), snap(top + next(size + 1))));
+                for level in Level::ALL.into_iter().filter(|l| l.is_present()) {
+                    let mut samples = Samples::new(side);
+                    samples.draw(level, &t, &[[0, 1, 2]]);
+                    for i in 0..side * side {
+                        let (x, y) = (i % side, i / side);
+                        assert_eq!(samples.covered(x, y), covers(t, x, y), "{level}, side {side}, {t:?}, at {x}, {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_picture_overflows_nowhere() {
+        let full = MOST_SAMPLES as i32 * 256;
+        let mut samples = Samples::new(MOST_SAMPLES);
+        let corners = [corner(0, 0), corner(full, 0), corner(full, full), corner(0, full), corner(1, full)];
+        for (triangle, inside, outside) in [([0, 1, 2], (8000, 10), (10, 8000)), ([0, 4, 3], (0, 8191), (40, 8191))] {
+            samples.clear();
+            samples.draw(polyad_simd::level(), &corners, &[triangle]);
+            let expected = |(x, y)| covers(triangle.map(|v| corners[v as usize]), x, y);
+            for place in [inside, outside, (4095, 4096), (4096, 4095), (0, 0), (8191, 8191), (0, 4000)] {
+                assert_eq!(samples.covered(place.0, place.1), expected(place), "{triangle:?} at {place:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn triangles_of_a_torn_up_square_cover_every_sample_once() {
+        let mut next = random(8);
+        for _ in 0..20 {
+            let (side, cells) = (60usize, 5usize);
+            let full = side as i32 * 256;
+            // A grid whose inner corners are moved, some of them onto centres of samples.
+            let mut corners = Vec::new();
+            for i in 0..=cells {
+                for j in 0..=cells {
+                    let step = full / cells as i32;
+                    let inner = |k: usize| k > 0 && k < cells;
+                    let mut moved = |k: usize, inner: bool| k as i32 * step + if inner { next(step / 2) } else { 0 };
+                    let (x, y) = (moved(j, inner(j)), moved(i, inner(i)));
+                    let snap = |v: i32, inner: bool| if inner && (i + j) % 2 == 0 { v & !255 | 128 } else { v };
+                    corners.push(corner(snap(x, inner(j)), snap(y, inner(i))));
+                }
+            }
+            let at = |i: usize, j: usize| (i * (cells + 1) + j) as u32;
+            let mut hits = vec![0; side * side];
+            for k in 0..cells * cells {
+                let (i, j) = (k / cells, k % cells);
+                for t in [[at(i, j), at(i, j + 1), at(i + 1, j)], [at(i, j + 1), at(i + 1, j), at(i + 1, j + 1)]] {
+                    let mut samples = Samples::new(side);
+                    samples.draw(polyad_simd::level(), &corners, &[t]);
+                    (0..side * side).for_each(|p| hits[p] += u32::from(samples.covered(p % side, p / side)));
+                }
+            }
+            assert!(hits.iter().all(|&h| h == 1), "{hits:?}");
+        }
     }
 }

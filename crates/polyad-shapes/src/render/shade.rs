@@ -1,8 +1,9 @@
 //! From vertices to corners: projected, and lit or measured, as the style says.
 
-use super::raster::{Corner, FARTHEST, STEP_BITS};
+use super::raster::{Corner, FARTHEST, INTEGER_BITS, STEP_BITS, TO_INTEGER};
 use super::{Camera, Style};
 use crate::normalise::NormalMesh;
+use polyad_simd::{Kernel, Simd};
 
 /// From the shape to the main light, in the camera's axes: over its left shoulder. Of length 1.
 const MAIN_LIGHT: [f32; 3] = [-0.48, 0.64, 0.6];
@@ -27,24 +28,33 @@ pub(super) struct Placing {
     pub side: usize,
 }
 
-/// Projects vertices and shades them for one channel of the style.
-pub(super) fn corners(
-    mesh: &NormalMesh,
-    camera: &Camera,
-    placing: &Placing,
-    style: Style,
-    channel: usize,
-    out: &mut Vec<Corner>,
-) {
-    let axes = [camera.right(), camera.up(), camera.towards()].map(|axis| axis.map(|x| x as f32));
-    out.clear();
-    out.resize(mesh.positions()[0].len(), Corner::default());
-    project(mesh, &axes, placing, out);
-    match style {
-        Style::Lit => lit(mesh, &axes, out),
-        Style::Normal => normal(mesh, &axes[channel], out),
-        Style::Depth => out.iter_mut().for_each(|c| c.shades = [fixed(c.depth * (DEEPEST / FARTHEST)); 2]),
-        Style::Silhouette => {}
+/// Projects vertices and shades them for one channel of a style.
+pub(super) struct Corners<'a> {
+    pub mesh: &'a NormalMesh,
+    pub camera: &'a Camera,
+    pub placing: &'a Placing,
+    pub style: Style,
+    pub channel: usize,
+    /// Overwritten.
+    pub out: &'a mut Vec<Corner>,
+}
+
+impl Kernel for Corners<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Corners { mesh, camera, placing, style, channel, out } = self;
+        let axes = [camera.right(), camera.up(), camera.towards()].map(|axis| axis.map(|x| x as f32));
+        out.clear();
+        out.resize(mesh.positions()[0].len(), Corner::default());
+        project(mesh, &axes, placing, out);
+        match style {
+            Style::Lit => lit(mesh, &axes, out),
+            Style::Normal => normal(mesh, &axes[channel], out),
+            Style::Depth => out.iter_mut().for_each(|c| c.shades = [fixed(c.depth * (DEEPEST / FARTHEST)); 2]),
+            Style::Silhouette => {}
+        }
     }
 }
 
@@ -97,11 +107,11 @@ fn normal(mesh: &NormalMesh, axis: &[f32; 3], out: &mut [Corner]) {
 /// A shade in 256ths, from a number that may leave 0 to 255 by rounding.
 #[inline(always)]
 fn fixed(shade: f32) -> u16 {
-    (shade.clamp(0.0, 255.0) * 256.0) as u16
+    nearest(shade.clamp(0.0, 255.0) * 256.0) as u16
 }
 
-/// The nearest integer of a number from 0 to 2^22.
+/// The nearest integer of a number from 0 to 2^22, without the checks of a cast.
 #[inline(always)]
 fn nearest(x: f32) -> i32 {
-    (x + 0.5) as i32
+    ((x + TO_INTEGER).to_bits() & INTEGER_BITS) as i32
 }

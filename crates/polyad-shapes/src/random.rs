@@ -1,0 +1,50 @@
+//! Numbers from a seed: splitmix64 over a counter, the same on every machine.
+
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A stream of numbers that a seed and a stream's number determine.
+pub(crate) struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// A stream of its own for every pair of seed and stream.
+    pub fn new(seed: u64, stream: u64) -> Self {
+        Random { state: mix(seed ^ mix(stream.wrapping_add(GOLDEN))) }
+    }
+
+    /// 64 random bits.
+    pub fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GOLDEN);
+        mix(self.state)
+    }
+
+    /// Uniform in `[low, high)`.
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        low + (high - low) * unit
+    }
+
+    /// A whole number from `low` to `high`, both included.
+    pub fn count(&mut self, low: usize, high: usize) -> usize {
+        low + (self.next() % (high - low + 1) as u64) as usize
+    }
+
+    /// Heads or tails.
+    pub fn coin(&mut self) -> bool {
+        self.next() >> 63 == 1
+    }
+
+    /// Puts things into random order (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.count(0, last));
+        }
+    }
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
