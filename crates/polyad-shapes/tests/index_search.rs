@@ -226,8 +226,8 @@ impl polyad_shapes::index::Item for Number {
         &self.1
     }
 
-    fn stamp(&self) -> polyad_shapes::Result<polyad_shapes::index::Stamp> {
-        Ok(polyad_shapes::index::Stamp { size: self.0, modified_ns: 0 })
+    fn stamp(&self) -> polyad_shapes::Result<polyad_shapes::source::Stamp> {
+        Ok(polyad_shapes::source::Stamp { size: self.0, mtime_ns: 0 })
     }
 
     fn hash(&self) -> polyad_shapes::Result<[u8; 32]> {

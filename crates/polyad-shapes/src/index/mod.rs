@@ -18,6 +18,7 @@
 mod centre;
 mod entries;
 mod fault;
+mod folder;
 mod graph;
 mod memory;
 mod record;
@@ -29,9 +30,10 @@ mod writer;
 
 pub use entries::{Entries, Entry};
 pub use memory::MemoryIndex;
-pub use record::{Settings, Stamp};
+pub use folder::{Folder, THUMBNAIL, prepare_shapes};
+pub use record::Settings;
 pub use search::{EXACT_BELOW, Neighbour, SAME_SIZE, Score, SearchOptions};
-pub use update::{Failure, Item, Library, Listing, Prepared, Report};
+pub use update::{Item, Library, Listing, Prepared, Report};
 pub use writer::IndexWriter;
 
 use crate::embedding::Embedding;

@@ -13,15 +13,16 @@
 use super::centre::Centre;
 use super::fault::{Fault, Outcome};
 use super::record::{
-    CENTRE, Content, FORMAT, HEADER, Header, POLYAD, PathRecord, STATE, Settings, ShapeRecord, Stamp, State, decode,
+    CENTRE, Content, FORMAT, HEADER, Header, POLYAD, PathRecord, STATE, Settings, ShapeRecord, State, decode,
     encode, floats_to_bytes, id_key, key_id, path_key, place_key, size_key, views_to_bytes,
 };
 use super::search::EXACT_BELOW;
 use super::store::{Store, Tables};
-use super::update::{Failure, Item, Library, Prepared, Report};
+use super::update::{Item, Library, Prepared, Report};
 use super::{Index, graph, measure_centre, read_settings, read_state, require_same_model};
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::source::{Failure, Stamp};
 use heed::RwTxn;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -146,7 +147,7 @@ impl IndexWriter {
             is_within(path, root) && !seen.contains(key) && !blocked.iter().any(|b| is_within(path, b))
         })?;
         self.finish(job)?;
-        report.failed.sort();
+        report.failed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(report)
     }
 
