@@ -126,6 +126,14 @@ impl Index {
         })
     }
 
+    /// The picture of an indexed path, as PNG; `None` where the path is unknown or has no shape.
+    pub fn thumbnail(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.with(|snapshot| {
+            let Some(id) = snapshot.path(path)?.and_then(|record| record.content.shape()) else { return Ok(None) };
+            Ok(Some(snapshot.value(&snapshot.tables.thumbnails, id, "thumbnail")?.to_vec()))
+        })
+    }
+
     /// Runs `body` on the index as it is now.
     fn with<T>(&self, body: impl FnOnce(&Snapshot) -> Outcome<T>) -> Result<T> {
         let txn = self.store.read()?;

@@ -1,13 +1,13 @@
 //! Arguments of every command. Doc comments are the help.
 
-mod learn;
 mod more;
+mod published;
 mod shapes;
 mod values;
 
-pub use learn::{EvaluateArgs, ImportArgs, ScoreArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
-pub use shapes::{ClassifyArgs, DemoArgs, GalleryArgs, IndexArgs, InfoArgs, RenderArgs, SearchArgs};
+pub use published::{ImportArgs, ScoreArgs};
+pub use shapes::{ClassifyArgs, GalleryArgs, IndexArgs, InfoArgs, RenderArgs, SearchArgs};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -42,11 +42,8 @@ pub struct OutputArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Demo(DemoArgs),
     Info(InfoArgs),
     Render(RenderArgs),
-    Train(TrainArgs),
-    Evaluate(EvaluateArgs),
     Classify(ClassifyArgs),
     Index(IndexArgs),
     Search(SearchArgs),

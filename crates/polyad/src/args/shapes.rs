@@ -7,23 +7,6 @@ use std::path::PathBuf;
 
 const SCORES: [(&str, Score); 2] = [("set", Score::Set), ("best-view", Score::BestView)];
 
-/// Make a library of parts, train on it, search it and report: the whole path in one command
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  polyad demo --out demo
-  polyad index my-parts --out my-parts.index --model demo/model
-
-Takes at most 5 minutes on two cores. DIR then holds `model`, `gallery.png` and `report.html`.")]
-pub struct DemoArgs {
-    /// Folder to write; it is made where it does not exist
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Every number drawn follows from it
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-}
-
 /// Say what is in files: format, unit, triangles, bounds, area, whether the surface is closed
 #[derive(Debug, Args)]
 #[command(after_help = "\

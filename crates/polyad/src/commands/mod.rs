@@ -33,6 +33,5 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Gallery(args) => gallery::run(&args, printer, job),
         Command::Index(args) => index::run(&args, printer, job),
         Command::Search(args) => search::run(&args, printer, job),
-        _ => todo!(),
     }
 }

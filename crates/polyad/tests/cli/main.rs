@@ -3,6 +3,7 @@
 mod conduct;
 mod help;
 mod inputs;
+mod library;
 mod outputs;
 mod shapes;
 mod support;

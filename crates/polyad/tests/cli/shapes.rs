@@ -1,5 +1,6 @@
 //! Small shapes to work on, made here, so that tests need no data.
 
+use std::f32::consts::{PI, TAU};
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ pub fn box_stl(size: [f32; 3]) -> Vec<u8> {
 /// A spiky ball of `2 * rings * rings` triangles, for jobs that take a while.
 pub fn ball_stl(rings: u32) -> Vec<u8> {
     let point = |i: u32, j: u32| {
-        let (polar, around) = (i as f32 / rings as f32 * 3.1415, j as f32 / rings as f32 * 6.2832);
+        let (polar, around) = (i as f32 / rings as f32 * PI, j as f32 / rings as f32 * TAU);
         let radius = 1.0 + 0.1 * ((i * 7 + j % rings * 13) % 5) as f32;
         [polar.sin() * around.cos(), polar.sin() * around.sin(), polar.cos()].map(|x| x * radius)
     };

@@ -1,8 +1,8 @@
 //! `polyad search`: shapes that are alike.
 
 mod query;
-mod shelf;
 mod sheet;
+mod shelf;
 
 use super::{models, sources};
 use crate::args::SearchArgs;
@@ -70,7 +70,10 @@ fn split(args: &SearchArgs) -> Result<(Option<&PathBuf>, &[PathBuf])> {
     match (&args.folder, args.paths.split_first()) {
         (Some(_), _) => Ok((None, &args.paths)),
         (None, Some((index, queries))) if !queries.is_empty() => Ok((Some(index), queries)),
-        _ => Err(Failure::usage("no query after the index").with_hint("polyad search INDEX QUERY.., or --in DIR QUERY..")),
+        _ => {
+            Err(Failure::usage("no query after the index")
+                .with_hint("polyad search INDEX QUERY.., or --in DIR QUERY.."))
+        }
     }
 }
 

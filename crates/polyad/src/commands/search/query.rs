@@ -38,7 +38,8 @@ pub fn prepare(named: Walk, model: &Model, job: Job) -> Result<(Vec<Query>, Vec<
         job.reporter().advance(batch.len() as u64);
     }
     if !photos.is_empty() {
-        let (paths, sets): (Vec<&str>, Vec<ViewSet>) = photos.into_iter().map(|(s, set)| (s.path.as_str(), set)).unzip();
+        let (paths, sets): (Vec<&str>, Vec<ViewSet>) =
+            photos.into_iter().map(|(s, set)| (s.path.as_str(), set)).unzip();
         let views = sets.into_iter().flat_map(|set| set.views).collect();
         let together = Shape::Photos(ViewSet { views });
         embed(vec![paths.join(", ")], &[together], model, job, &mut queries, &mut failures)?;
