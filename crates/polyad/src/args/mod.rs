@@ -1,10 +1,12 @@
 //! Arguments of every command. Doc comments are the help.
 
+mod learn;
 mod more;
 mod published;
 mod shapes;
 mod values;
 
+pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
 pub use shapes::{ClassifyArgs, GalleryArgs, IndexArgs, InfoArgs, RenderArgs, SearchArgs};
@@ -42,8 +44,11 @@ pub struct OutputArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(DemoArgs),
     Info(InfoArgs),
     Render(RenderArgs),
+    Train(TrainArgs),
+    Evaluate(EvaluateArgs),
     Classify(ClassifyArgs),
     Index(IndexArgs),
     Search(SearchArgs),

@@ -13,6 +13,7 @@ mod render;
 mod score;
 mod search;
 mod sources;
+mod train;
 
 use crate::args::Command;
 use crate::failure::{Exit, Result};
@@ -28,6 +29,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Score(args) => score::run(&args, printer),
         Command::Import(args) => import::run(&args, printer, job),
         Command::Info(args) => info::run(&args, printer, job),
+        Command::Train(args) => train::run(&args, printer, job),
         Command::Render(args) => render::run(&args, printer, job),
         Command::Classify(args) => classify::run(&args, printer, job),
         Command::Gallery(args) => gallery::run(&args, printer, job),

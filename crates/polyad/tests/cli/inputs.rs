@@ -75,6 +75,9 @@ fn a_path_that_does_not_exist_is_code_2_before_anything_is_done() {
         "info parts/a.stl parts/missing.stl",
         "render missing.stl --out views",
         "render parts/a.stl --sheet missing/sheet.png",
+        "train missing --out new.model",
+        "evaluate missing --model model",
+        "evaluate parts --model missing",
         "classify parts/a.stl --model missing",
         "classify missing.stl --model model",
         "classify --model model --views-npy missing.npy --logits",
@@ -104,6 +107,8 @@ fn a_folder_is_no_file_and_a_file_is_no_folder() {
     let lines = [
         "render parts --out views",
         "render parts/a.stl --sheet parts",
+        "train notes.txt --out new.model",
+        "train parts --out empty",
         "classify parts/a.stl --model parts",
         "search notes.txt parts/a.stl",
         "gallery notes.txt --out page.html",

@@ -4,6 +4,7 @@ mod conduct;
 mod help;
 mod inputs;
 mod library;
+mod main_job;
 mod outputs;
 mod shapes;
 mod support;
