@@ -12,6 +12,7 @@ pub mod demo;
 pub mod draw;
 pub mod embedding;
 pub mod error;
+pub mod evaluate;
 pub mod gallery;
 pub mod index;
 pub mod job;

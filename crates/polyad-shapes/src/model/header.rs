@@ -1,7 +1,7 @@
 //! The header of a model file: everything but the weights.
 
 use crate::error::{Error, Result};
-use crate::render::{RenderSettings, Style};
+use crate::render::{RenderSettings, Style, VERSION};
 use crate::view_set::View;
 use crate::vsformer::VsFormerConfig;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -151,9 +151,12 @@ impl Header {
                 count(named)
             ));
         }
+        // Another renderer's version may be read: the pictures may come from elsewhere. Rendering itself refuses it.
+        let drawn = RenderSettings { version: VERSION, ..self.render.clone() };
+        drawn.check().map_err(|error| Error::Model(error.reason()))?;
         let (size, smallest) = (self.render.size, self.architecture.backbone.smallest());
-        if size < smallest || size > 4096 {
-            return refuse(format!("views of {size} pixels; {} takes {smallest} to 4096", self.architecture.backbone));
+        if size < smallest {
+            return refuse(format!("views of {size} pixels; {} takes {smallest} at least", self.architecture.backbone));
         }
         let input = &self.input;
         let numbers = input.mean.iter().chain(&input.deviation).chain([&input.scale]);

@@ -16,7 +16,7 @@ use super::weights::{self, Layout};
 use super::{Model, first_names};
 use crate::error::{At, Error, Result};
 use crate::job::Job;
-use crate::render::{Frame, RenderSettings, Style};
+use crate::render::{Frame, RenderSettings};
 use crate::vsformer::VsFormerConfig;
 use burn::tensor::Device;
 use serde::Deserialize;
@@ -96,33 +96,20 @@ pub fn import_checkpoint(checkpoint: Checkpoint, config: Option<ImportConfig>, j
         Some(names) => names,
         None => (0..count).map(|class| class.to_string()).collect(),
     });
-    let mut header = Header::new(architecture, published_pictures(), classes);
-    if let Some(views) = cameras(header.architecture.views) {
-        header.render.views = views;
-    }
+    let pictures = published_pictures(architecture.views);
+    let mut header = Header::new(architecture, pictures, classes);
     header.training = serde_json::json!({ "imported": scheme.describe(), "encoder": scheme.encoder() });
     Model::new(network, header)
 }
 
-/// How the pictures were made that published weights have seen.
-fn published_pictures() -> RenderSettings {
-    RenderSettings {
-        views: "dodeca20".into(),
-        size: 224,
-        style: Style::Lit,
-        frame: Frame::Crop,
-        samples: 2,
-        version: 1,
-    }
-}
-
-/// The cameras of so many views.
-fn cameras(views: usize) -> Option<String> {
-    match views {
-        20 => None,
-        6 | 12 => Some(format!("ring{views}")),
-        other => Some(other.to_string()),
-    }
+/// How the pictures were made that published weights have seen: cut to the object.
+fn published_pictures(views: usize) -> RenderSettings {
+    let views = match views {
+        20 => "dodeca20".into(),
+        6 | 12 => format!("ring{views}"),
+        other => other.to_string(),
+    };
+    RenderSettings { views, size: 224, frame: Frame::Crop, ..RenderSettings::default() }
 }
 
 /// The checkpoint's tensors under our names, if it has all that it should, in the right shapes, and no more.

@@ -91,6 +91,11 @@ impl Model {
         Ok(batches::run(self, shapes)?.into_iter().filter_map(|output| output.logits).collect())
     }
 
+    /// The embedding of each shape, and, where there are classes, a score for each, in the order given.
+    pub fn embed_and_score(&self, shapes: &[ViewSet]) -> Result<Vec<(Embedding, Option<Vec<f32>>)>> {
+        Ok(batches::run(self, shapes)?.into_iter().map(|output| (output.embedding, output.logits)).collect())
+    }
+
     /// All classes of each shape with their probabilities, the most probable first.
     pub fn predict(&self, shapes: &[ViewSet]) -> Result<Vec<Vec<(String, f32)>>> {
         let classes = self.classes()?;

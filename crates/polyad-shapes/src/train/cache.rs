@@ -86,6 +86,13 @@ impl Cache {
         Ok(keys)
     }
 
+    /// The View Set of a shape in a turn, from the cache or made for it.
+    pub fn views(&self, source: &Source, turn: Turn, job: Job) -> Result<ViewSet> {
+        let keys = self.fill_one(source, &[turn], job)?;
+        let key = keys.first().ok_or_else(|| Error::Invalid("no turn was asked for".into()))?;
+        self.load(*key)
+    }
+
     fn fill_one(&self, source: &Source, turns: &[Turn], job: Job) -> Result<Vec<Key>> {
         let turns = if source.kind == Kind::Photos { &turns[..turns.len().min(1)] } else { turns };
         let content = source.content_hash()?;

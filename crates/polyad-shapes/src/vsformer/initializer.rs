@@ -22,6 +22,7 @@ pub struct Initializer {
 }
 
 /// One of the image networks.
+#[allow(clippy::large_enum_variant, reason = "a model has one, and Burn's modules cannot be boxed")]
 #[derive(Module, Debug)]
 pub enum Backbone {
     /// AlexNet.

@@ -3,10 +3,8 @@
 //!
 //! Formula: design/vsformer.md, "Parity with the published code".
 
-mod golden;
-
+use crate::cases::{self, Case, relative_difference};
 use burn::tensor::{Tensor, TensorData};
-use golden::{Case, relative_difference};
 use polyad_shapes::vsformer::batch_views;
 
 fn agrees(name: &str) {
@@ -36,14 +34,14 @@ fn agrees(name: &str) {
         assert!(difference < 1e-3, "{name}, shape {shape}: logits differ by {difference:e} of the largest");
     }
 
-    let reversed = features.clone().slice([0..views]).flip([0]);
+    let reversed = features.clone().slice_dim(0, 0..views).flip([0]);
     let permuted = logits(reversed, &[views]);
     let difference = relative_difference(&permuted[0], &both[0]);
     assert!(difference < 1e-4, "{name}: permuting views changes logits by {difference:e} of the largest");
 
     // A whole shape beside one with a single view.
-    let first = features.clone().slice([0..views]);
-    let single = features.slice([views..views + 1]);
+    let first = features.clone().slice_dim(0, 0..views);
+    let single = features.slice_dim(0, views..views + 1);
     let mixed = logits(Tensor::cat(vec![first, single.clone()], 0), &[views, 1]);
     let alone = logits(single, &[1]);
     for (found, expected) in mixed.iter().zip([&both[0], &alone[0]]) {
@@ -74,7 +72,7 @@ fn resnet50_agrees() {
 
 #[test]
 fn the_formula_gives_numbers_of_its_range_that_depend_on_the_name() {
-    let (a, b) = (golden::stream("a", 1000), golden::stream("b", 1000));
+    let (a, b) = (cases::stream("a", 1000), cases::stream("b", 1000));
     assert!(a.iter().all(|x| (-1.0..1.0).contains(x)) && a != b);
     let tensor = Tensor::<1>::from_data(TensorData::new(a, [1000]), &burn::tensor::Device::flex());
     assert!(tensor.mean().into_scalar::<f32>().abs() < 0.1);

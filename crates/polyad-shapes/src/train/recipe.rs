@@ -1,0 +1,279 @@
+//! The numbers of a training run: ours for two cores, and the published ones.
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::render::{Frame, RenderSettings, Style};
+use crate::vsformer::{BackboneKind, VsFormerConfig};
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+use std::path::{Path, PathBuf};
+
+/// What a user may ask of a training run; what is `None` is the recipe's choice.
+#[derive(Debug, Clone, Default)]
+pub struct TrainOptions {
+    /// The published schedule instead of ours.
+    pub paper: bool,
+    /// The name of an image network, or a model to begin with.
+    pub initializer: Option<String>,
+    /// Leave the initializer's weights as they are.
+    pub freeze: bool,
+    /// Cameras, as in [`RenderSettings::views`].
+    pub views: Option<String>,
+    /// Side of a picture.
+    pub size: Option<usize>,
+    /// How a view looks.
+    pub style: Option<Style>,
+    /// How a shape is fitted into its pictures.
+    pub frame: Option<Frame>,
+    /// Random rotations of each training shape, beside its own pose.
+    pub rotations: Option<usize>,
+    /// Blocks of the encoder.
+    pub layers: Option<usize>,
+    /// Heads of attention.
+    pub heads: Option<usize>,
+    /// Numbers a view.
+    pub dim: Option<usize>,
+    /// Views that interact at once.
+    pub order: Option<usize>,
+    /// Epochs of stage 1.
+    pub stage1_epochs: Option<usize>,
+    /// Epochs of stage 2.
+    pub epochs: Option<usize>,
+    /// Every number drawn follows from it.
+    pub seed: u64,
+    /// Go on where a run with the same settings was stopped.
+    pub resume: bool,
+    /// Where pictures are kept; `OUT.cache` where it is left out.
+    pub cache: Option<PathBuf>,
+}
+
+/// A schedule of the learning rate: it warms up, falls as a cosine, and begins anew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Epochs in all.
+    pub epochs: usize,
+    /// The first cycle's highest rate.
+    pub rate: f64,
+    /// Epochs of linear warm-up in each cycle.
+    pub warm_up: f64,
+    /// Epochs of a cycle.
+    pub cycle: usize,
+    /// What the highest rate is multiplied by from cycle to cycle.
+    pub decay: f64,
+}
+
+impl Schedule {
+    /// The rate after so many epochs, which need not be whole.
+    pub fn at(&self, epoch: f64) -> f64 {
+        let cycle = self.cycle.max(1) as f64;
+        let (turn, within) = ((epoch / cycle).floor(), epoch.rem_euclid(cycle));
+        let peak = self.rate * self.decay.powf(turn);
+        if within < self.warm_up {
+            return peak * within / self.warm_up;
+        }
+        let fallen = (within - self.warm_up) / (cycle - self.warm_up).max(1e-9);
+        peak * 0.5 * (1.0 + (PI * fallen).cos())
+    }
+}
+
+/// All that decides the outcome of a run, together with the shapes. It travels in the model and guards resumption.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Sizes of the network; the classes are filled in when the shapes are known.
+    pub architecture: VsFormerConfig,
+    /// A model to begin with.
+    pub begin: Option<PathBuf>,
+    /// Stage 1 is left out, and stage 2 leaves the initializer alone.
+    pub freeze: bool,
+    /// How shapes are drawn.
+    pub render: RenderSettings,
+    /// Random rotations of each training shape.
+    pub rotations: usize,
+    /// Stage 1, by SGD.
+    pub stage1: Schedule,
+    /// Views of a batch.
+    pub stage1_batch: usize,
+    /// Weight decay of SGD.
+    pub stage1_decay: f32,
+    /// Stage 2, by AdamW.
+    pub stage2: Schedule,
+    /// Shapes of a batch.
+    pub stage2_batch: usize,
+    /// Stage 2 trains encoder and head only, on features computed once.
+    pub stage2_frozen: bool,
+    /// Views are moved, mirrored and dropped at random.
+    pub jitter: bool,
+    /// The share of the target spread over all classes.
+    pub smoothing: f64,
+    /// Every number drawn follows from it.
+    pub seed: u64,
+}
+
+impl Recipe {
+    /// The recipe that options ask for. Options that contradict each other are refused.
+    pub fn new(options: &TrainOptions) -> Result<Self> {
+        let begin = Begin::find(options)?;
+        let mut recipe = if options.paper { Self::paper(&begin) } else { Self::ours(&begin) };
+        recipe.freeze = options.freeze;
+        if options.freeze && begin.model.is_none() {
+            return Err(Error::Invalid("--freeze keeps an initializer's weights: name a model with --initializer".into()));
+        }
+        recipe.begin = begin.model.map(|(path, _)| path);
+        recipe.seed = options.seed;
+        let render = &mut recipe.render;
+        render.views = options.views.clone().unwrap_or_else(|| render.views.clone());
+        render.size = options.size.unwrap_or(render.size);
+        render.style = options.style.unwrap_or(render.style);
+        render.frame = options.frame.unwrap_or(render.frame);
+        render.check()?;
+        recipe.rotations = options.rotations.unwrap_or(recipe.rotations);
+        let network = &mut recipe.architecture;
+        network.layers = options.layers.unwrap_or(network.layers);
+        network.heads = options.heads.unwrap_or(network.heads);
+        network.dim = options.dim.unwrap_or(network.dim);
+        network.order = options.order.unwrap_or(network.order);
+        network.check()?;
+        for (schedule, epochs) in
+            [(&mut recipe.stage1, options.stage1_epochs), (&mut recipe.stage2, options.epochs)]
+        {
+            if let Some(epochs) = epochs {
+                // A cycle that was the whole schedule stays the whole.
+                schedule.cycle = if schedule.cycle == schedule.epochs { epochs } else { schedule.cycle };
+                schedule.epochs = epochs;
+                schedule.warm_up = schedule.warm_up.min(epochs as f64 / 4.0);
+            }
+        }
+        if recipe.stage2.epochs == 0 {
+            return Err(Error::Invalid("0 epochs of stage 2: nothing would learn the classes".into()));
+        }
+        Ok(recipe)
+    }
+
+    /// Small pictures of turned shapes; stage 2 on features that stage 1 has made.
+    fn ours(begin: &Begin) -> Self {
+        let network = VsFormerConfig {
+            layers: 2,
+            dim: begin.dim(),
+            ..VsFormerConfig::published(begin.kind, None)
+        };
+        let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
+        Recipe {
+            architecture: network,
+            begin: None,
+            freeze: false,
+            render: begin.render(RenderSettings { size, ..RenderSettings::default() }),
+            rotations: 7,
+            stage1: Schedule { epochs: 4, rate: 0.05, warm_up: 0.25, cycle: 4, decay: 1.0 },
+            stage1_batch: 64,
+            stage1_decay: 5e-4,
+            stage2: Schedule { epochs: 20, rate: 1e-3, warm_up: 1.0, cycle: 20, decay: 1.0 },
+            stage2_batch: 64,
+            stage2_frozen: true,
+            jitter: true,
+            smoothing: 0.1,
+            seed: 0,
+        }
+    }
+
+    /// Sun et al., arXiv 2409.09254, and their code's settings for ModelNet40, but for the batches, which their six
+    /// graphics cards made 2,400 views and 450 shapes; the rates are theirs all the same.
+    fn paper(begin: &Begin) -> Self {
+        Recipe {
+            architecture: VsFormerConfig { dim: begin.dim(), ..VsFormerConfig::published(begin.kind, None) },
+            begin: None,
+            freeze: false,
+            render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
+            rotations: 0,
+            stage1: Schedule { epochs: 30, rate: 0.01, warm_up: 0.0, cycle: 30, decay: 1.0 },
+            stage1_batch: 64,
+            stage1_decay: 1e-3,
+            stage2: Schedule { epochs: 300, rate: 1e-3, warm_up: 5.0, cycle: 100, decay: 0.6 },
+            stage2_batch: 32,
+            stage2_frozen: false,
+            jitter: false,
+            smoothing: 0.1,
+            seed: 0,
+        }
+    }
+}
+
+/// What a run begins with.
+struct Begin {
+    kind: BackboneKind,
+    model: Option<(PathBuf, Model)>,
+    paper: bool,
+}
+
+impl Begin {
+    fn find(options: &TrainOptions) -> Result<Self> {
+        let paper = options.paper;
+        let Some(name) = &options.initializer else {
+            let kind = if paper { BackboneKind::AlexNet } else { BackboneKind::Small };
+            return Ok(Begin { kind, model: None, paper });
+        };
+        match BackboneKind::parse(name) {
+            Ok(kind) => Ok(Begin { kind, model: None, paper }),
+            Err(unknown) => {
+                let path = Path::new(name);
+                if !path.is_file() {
+                    return Err(Error::Invalid(format!("{unknown}; nor is there a model at that path")));
+                }
+                let model = Model::load(path)?;
+                let kind = model.header().architecture.backbone;
+                Ok(Begin { kind, model: Some((path.to_owned(), model)), paper })
+            }
+        }
+    }
+
+    fn dim(&self) -> usize {
+        match &self.model {
+            Some((_, model)) => model.header().architecture.dim,
+            None if self.paper => 512,
+            None => self.kind.features().unwrap_or(512).min(512),
+        }
+    }
+
+    /// A model wants the pictures that it has seen.
+    fn render(&self, otherwise: RenderSettings) -> RenderSettings {
+        self.model.as_ref().map_or(otherwise, |(_, model)| model.header().render.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schedule_warms_up_and_restarts_lower() {
+        let schedule = Schedule { epochs: 300, rate: 1e-3, warm_up: 5.0, cycle: 100, decay: 0.6 };
+        let close = |epoch: f64, rate: f64| assert!((schedule.at(epoch) - rate).abs() < 1e-9, "epoch {epoch}");
+        close(0.0, 0.0);
+        close(2.5, 5e-4);
+        close(5.0, 1e-3);
+        close(52.5, 5e-4);
+        close(100.0, 0.0);
+        close(105.0, 6e-4);
+        close(205.0, 3.6e-4);
+    }
+
+    #[test]
+    fn options_override_the_recipe_and_contradictions_are_refused() {
+        let options = TrainOptions { epochs: Some(3), size: Some(64), seed: 9, ..TrainOptions::default() };
+        let recipe = Recipe::new(&options).expect("fine");
+        assert_eq!((recipe.stage2.epochs, recipe.stage2.cycle, recipe.render.size, recipe.seed), (3, 3, 64, 9));
+        let paper = Recipe::new(&TrainOptions { paper: true, ..TrainOptions::default() }).expect("fine");
+        assert_eq!((paper.architecture.dim, paper.architecture.layers, paper.stage2.epochs), (512, 4, 300));
+        let refused = [
+            (TrainOptions { initializer: Some("resnet19".into()), ..TrainOptions::default() }, "resnet19"),
+            (TrainOptions { freeze: true, ..TrainOptions::default() }, "--freeze"),
+            (TrainOptions { heads: Some(7), ..TrainOptions::default() }, "7 heads"),
+            (TrainOptions { order: Some(3), ..TrainOptions::default() }, "order is 3"),
+            (TrainOptions { size: Some(1), ..TrainOptions::default() }, "size"),
+            (TrainOptions { epochs: Some(0), ..TrainOptions::default() }, "0 epochs"),
+        ];
+        for (options, part) in refused {
+            let message = Recipe::new(&options).expect_err(part).to_string();
+            assert!(message.contains(part), "{message:?} does not say {part:?}");
+        }
+    }
+}

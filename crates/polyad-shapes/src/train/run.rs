@@ -1,0 +1,210 @@
+//! What both stages share: the shapes, the state, the steps.
+
+use super::cache::{Cache, Key};
+use super::pictures::{Tally, jittered};
+use super::recipe::{Recipe, Schedule};
+use super::state::{Epoch, Position, States, record};
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::model::InputNormalisation;
+use crate::random::Random;
+use crate::view_set::{View, ViewSet};
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use std::time::{Duration, Instant};
+
+/// View Sets read at once: in them views are mixed. 64 sets of 20 views of 224 x 224 take 64 MB.
+pub(super) const GROUP: usize = 64;
+/// How often the state is written.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// Pixels of a batch of views without gradients.
+const BATCH_PIXELS: usize = 1 << 20;
+
+/// A View Set to learn from, or to be validated by: a shape in one of its turns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    pub key: Key,
+    pub class: usize,
+}
+
+/// A run under way.
+pub(super) struct Run<'a> {
+    pub recipe: &'a Recipe,
+    pub cache: &'a Cache,
+    pub input: InputNormalisation,
+    pub train: &'a [Sample],
+    pub validation: &'a [Sample],
+    pub states: &'a States,
+    pub job: Job<'a>,
+    pub position: Position,
+    pub best: Option<Bytes>,
+    pub clock: Clock,
+}
+
+/// Seconds of the run, stops not counted, and when the state was last written.
+pub(super) struct Clock {
+    before: f64,
+    started: Instant,
+    saved: Instant,
+}
+
+impl Clock {
+    pub fn going_on_after(seconds: f64) -> Self {
+        Clock { before: seconds, started: Instant::now(), saved: Instant::now() }
+    }
+
+    pub fn seconds(&self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
+}
+
+impl Run<'_> {
+    pub fn device() -> Device {
+        Device::flex().autodiff()
+    }
+
+    /// A stream of random numbers for a purpose at this place of the run: the same after a stop as without one.
+    pub fn random(&self, purpose: u64, index: usize) -> Random {
+        let place = (u64::from(self.position.stage) << 56) ^ ((self.position.epoch as u64) << 32) ^ index as u64;
+        Random::new(self.recipe.seed, place ^ (purpose << 60))
+    }
+
+    /// Seeds what the network draws itself, such as dropout, for a step.
+    pub fn seed_step(&self, step: usize) {
+        Self::device().seed(self.random(1, step).next());
+    }
+
+    /// The samples in this epoch's order.
+    pub fn order(&self) -> Vec<Sample> {
+        let mut order = self.train.to_vec();
+        self.random(2, 0).shuffle(&mut order);
+        order
+    }
+
+    /// The View Sets of samples, in their order.
+    pub fn load(&self, samples: &[Sample]) -> Result<Vec<ViewSet>> {
+        samples.par_iter().map(|sample| self.cache.load(sample.key)).collect()
+    }
+
+    /// A batch of views as the network's input, jittered if the recipe says so.
+    pub fn training_input(&self, views: &[&View], random: &mut Random) -> Result<Tensor<4>> {
+        if !self.recipe.jitter {
+            return self.input.tensor(views, &Self::device());
+        }
+        let streams: Vec<u64> = views.iter().map(|_| random.next()).collect();
+        let moved: Vec<View> =
+            views.par_iter().zip(streams).map(|(view, stream)| jittered(view, &mut Random::new(stream, 0))).collect();
+        self.input.tensor(&moved.iter().collect::<Vec<_>>(), &Self::device())
+    }
+
+    /// Runs views through `network` without gradients, in batches of bounded size, and gives its rows of numbers.
+    pub fn infer(&self, views: &[&View], network: impl Fn(Tensor<4>) -> Tensor<2>) -> Result<Vec<f32>> {
+        let side = self.recipe.render.size;
+        let mut rows = Vec::new();
+        for batch in views.chunks((BATCH_PIXELS / (side * side)).max(1)) {
+            self.job.check()?;
+            rows.extend(super::pictures::numbers(network(self.input.tensor(batch, &Device::flex())?))?);
+        }
+        Ok(rows)
+    }
+
+    /// One step of the optimizer. A loss that is not finite ends the run.
+    pub fn step<M: Module>(
+        &mut self,
+        network: M,
+        optimizer: &mut ModuleOptimizer,
+        rate: f64,
+        (logits, classes): (Tensor<2>, &[usize]),
+    ) -> Result<M> {
+        let loss = smoothed_cross_entropy(logits, classes, self.recipe.smoothing);
+        let value: f64 = loss.clone().into_scalar::<f32>().into();
+        if !value.is_finite() {
+            return Err(Error::Model(format!(
+                "the loss is {value} in epoch {} of stage {}: training has diverged",
+                self.position.epoch + 1,
+                self.position.stage
+            )));
+        }
+        self.position.loss += value;
+        self.position.batches += 1;
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        self.job.reporter().note(&format!("loss {:.3}", self.position.loss / self.position.batches as f64));
+        Ok(optimizer.step(rate, network, gradients))
+    }
+
+    /// The rate at a fraction of the current epoch.
+    pub fn rate(&self, schedule: &Schedule, fraction: f64) -> f64 {
+        schedule.at(self.position.epoch as f64 + fraction)
+    }
+
+    /// Ends a group: the state is written if that was long ago.
+    pub fn finish_group<M: Module>(&mut self, group: usize, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
+        self.position.group = group + 1;
+        if self.clock.saved.elapsed() >= SAVE_EVERY { self.save(network, optimizer) } else { Ok(()) }
+    }
+
+    /// Ends an epoch: adds to the curve, remembers the network if it is the best of its stage.
+    pub fn finish_epoch<M: Module>(&mut self, tally: Tally, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
+        let position = &mut self.position;
+        let epoch = Epoch {
+            stage: position.stage,
+            epoch: position.epoch + 1,
+            loss: position.loss / position.batches.max(1) as f64,
+            validation_loss: tally.loss(),
+            validation_accuracy: tally.accuracy(),
+            seconds: self.clock.seconds(),
+        };
+        let rank = |epoch: &Epoch| (epoch.validation_accuracy.unwrap_or(0.0), -epoch.validation_loss.unwrap_or(0.0));
+        // Without a validation part every epoch ties, and the last counts.
+        if position.stage == 2 && position.best.as_ref().is_none_or(|best| rank(&epoch) >= rank(best)) {
+            position.best = Some(epoch.clone());
+            self.best = Some(record(network)?);
+        }
+        position.curve.push(epoch);
+        position.epoch += 1;
+        (position.group, position.loss, position.batches) = (0, 0.0, 0);
+        // Short epochs do not all write.
+        if self.clock.saved.elapsed() >= SAVE_EVERY / 4 { self.save(network, optimizer) } else { Ok(()) }
+    }
+
+    /// Writes the state.
+    pub fn save<M: Module>(&mut self, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
+        self.position.seconds = self.clock.seconds();
+        self.states.save(&self.position, record(network)?, optimizer, self.best.as_ref())?;
+        self.clock.saved = Instant::now();
+        Ok(())
+    }
+}
+
+/// The mean over rows of `-(1 - α) log p[truth] - α / classes Σ log p` (Szegedy et al., arXiv 1512.00567).
+fn smoothed_cross_entropy(logits: Tensor<2>, truth: &[usize], smoothing: f64) -> Tensor<1> {
+    let [rows, _] = logits.dims();
+    let device = logits.device();
+    let truth: Vec<i64> = truth.iter().map(|class| *class as i64).collect();
+    let truth = Tensor::<2, Int>::from_data(TensorData::new(truth, [rows, 1]), &device);
+    let log_p = log_softmax(logits, 1);
+    let of_truth = log_p.clone().gather(1, truth).mean();
+    (of_truth * (1.0 - smoothing) + log_p.mean() * smoothing).neg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothed_targets_cost_what_the_formula_says() {
+        let logits = Tensor::<2>::from_data([[1.0f32, 2.0, 0.5], [0.0, 0.0, 3.0]], &Device::flex());
+        let loss: f32 = smoothed_cross_entropy(logits, &[1, 0], 0.1).into_scalar();
+        let log_p = |row: [f64; 3]| {
+            let total = row.iter().map(|x| x.exp()).sum::<f64>().ln();
+            row.map(|x| x - total)
+        };
+        let (a, b) = (log_p([1.0, 2.0, 0.5]), log_p([0.0, 0.0, 3.0]));
+        let one = |row: [f64; 3], truth: usize| -0.9 * row[truth] - 0.1 * row.iter().sum::<f64>() / 3.0;
+        let expected = (one(a, 1) + one(b, 0)) / 2.0;
+        assert!((f64::from(loss) - expected).abs() < 1e-6, "{loss} against {expected}");
+    }
+}

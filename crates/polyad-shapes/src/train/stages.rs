@@ -1,0 +1,202 @@
+//! The two stages of VSFormer's training (Sun et al., arXiv 2409.09254).
+//!
+//! 1. Every view is classified alone, by SGD: the initializer learns to see.
+//! 2. View Sets are classified, by AdamW: the whole network learns, or, on features computed once, encoder and head.
+
+use super::pictures::{Tally, chosen, numbers};
+use super::run::{GROUP, Run, Sample};
+use crate::error::Result;
+use crate::view_set::{View, ViewSet};
+use crate::vsformer::{ViewClassifier, VsFormer, batch_views};
+use burn::module::Module;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+
+impl Run<'_> {
+    /// Stage 1's optimizer.
+    pub fn sgd(&self) -> ModuleOptimizer {
+        // PyTorch's momentum, which does not dampen.
+        let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
+        let decay = WeightDecayConfig::new(self.recipe.stage1_decay);
+        SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(Some(decay)).init()
+    }
+
+    /// Stage 2's optimizer, with PyTorch's defaults.
+    pub fn adamw(&self) -> ModuleOptimizer {
+        AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.01).init()
+    }
+
+    /// Stage 1, from where the position says.
+    pub fn stage1(&mut self, mut network: ViewClassifier, mut optimizer: ModuleOptimizer) -> Result<ViewClassifier> {
+        let schedule = self.recipe.stage1.clone();
+        let groups = self.train.len().div_ceil(GROUP);
+        self.job.reporter().begin("stage 1: views", (schedule.epochs * groups) as u64);
+        self.job.reporter().advance((self.position.epoch * groups + self.position.group) as u64);
+        while self.position.epoch < schedule.epochs {
+            let order = self.order();
+            for (group, samples) in order.chunks(GROUP).enumerate().skip(self.position.group) {
+                let sets = self.load(samples)?;
+                let mut views: Vec<(&View, usize)> = Vec::new();
+                for (set, sample) in sets.iter().zip(samples) {
+                    views.extend(set.views.iter().map(|view| (view, sample.class)));
+                }
+                let mut random = self.random(3, group);
+                random.shuffle(&mut views);
+                let batches = views.len().div_ceil(self.recipe.stage1_batch);
+                for (batch, views) in views.chunks(self.recipe.stage1_batch).enumerate() {
+                    self.job.check()?;
+                    self.seed_step(group << 16 | batch);
+                    let fraction = (group as f64 + batch as f64 / batches as f64) / groups as f64;
+                    let (views, classes): (Vec<&View>, Vec<usize>) = views.iter().copied().unzip();
+                    let logits = network.forward(self.training_input(&views, &mut random)?);
+                    let rate = self.rate(&schedule, fraction);
+                    network = self.step(network, &mut optimizer, rate, (logits, &classes))?;
+                }
+                self.job.reporter().advance(1);
+                self.finish_group(group, &network, &optimizer)?;
+            }
+            let tally = self.validate_views(&network)?;
+            self.finish_epoch(tally, &network, &optimizer)?;
+        }
+        self.job.reporter().end();
+        Ok(network)
+    }
+
+    fn validate_views(&self, network: &ViewClassifier) -> Result<Tally> {
+        let network = network.valid();
+        let mut tally = Tally::default();
+        for samples in self.validation.chunks(GROUP) {
+            for (set, sample) in self.load(samples)?.iter().zip(samples) {
+                let views: Vec<&View> = set.views.iter().collect();
+                let logits = self.infer(&views, |images| network.forward(images))?;
+                tally.add(&logits, &vec![sample.class; views.len()]);
+            }
+        }
+        Ok(tally)
+    }
+
+    /// Stage 2, from where the position says.
+    pub fn stage2(&mut self, mut network: VsFormer, mut optimizer: ModuleOptimizer) -> Result<VsFormer> {
+        let frozen = self.recipe.stage2_frozen || self.recipe.freeze;
+        // The initializer stays as it is, so its features are computed once.
+        let features = if frozen { Some(self.all_features(&network, self.train)?) } else { None };
+        let validation = if frozen { Some(self.all_features(&network, self.validation)?) } else { None };
+        let schedule = self.recipe.stage2.clone();
+        let batches = self.train.len().div_ceil(self.recipe.stage2_batch);
+        self.job.reporter().begin("stage 2: View Sets", (schedule.epochs * batches) as u64);
+        self.job.reporter().advance((self.position.epoch * batches + self.position.group) as u64);
+        while self.position.epoch < schedule.epochs {
+            let order = self.permutation();
+            for (batch, indices) in order.chunks(self.recipe.stage2_batch).enumerate().skip(self.position.group) {
+                self.job.check()?;
+                self.seed_step(batch);
+                let samples: Vec<Sample> = indices.iter().map(|index| self.train[*index]).collect();
+                let classes: Vec<usize> = samples.iter().map(|sample| sample.class).collect();
+                let (rows, counts) = match &features {
+                    Some(features) => self.some_features(features, indices, batch)?,
+                    None => self.some_views(&network, &samples, batch)?,
+                };
+                let (views, absent) = batch_views(rows, &counts)?;
+                let logits = network.logits(network.encode(views, absent))?;
+                let rate = self.rate(&schedule, batch as f64 / batches as f64);
+                network = self.step(network, &mut optimizer, rate, (logits, &classes))?;
+                self.job.reporter().advance(1);
+                self.finish_group(batch, &network, &optimizer)?;
+            }
+            let tally = match &validation {
+                Some(features) => self.validate_sets(&network, features)?,
+                None => {
+                    let features = self.all_features_quietly(&network, self.validation)?;
+                    self.validate_sets(&network, &features)?
+                }
+            };
+            self.finish_epoch(tally, &network, &optimizer)?;
+        }
+        self.job.reporter().end();
+        Ok(network)
+    }
+
+    fn permutation(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.train.len()).collect();
+        self.random(2, 0).shuffle(&mut order);
+        order
+    }
+
+    /// The initializer's features of all views of samples, a list of numbers for each.
+    fn all_features(&self, network: &VsFormer, samples: &[Sample]) -> Result<Vec<Vec<f32>>> {
+        self.job.reporter().begin("features", samples.len() as u64);
+        let features = self.all_features_quietly(network, samples);
+        self.job.reporter().end();
+        features
+    }
+
+    fn all_features_quietly(&self, network: &VsFormer, samples: &[Sample]) -> Result<Vec<Vec<f32>>> {
+        let network = network.valid();
+        let dim = self.recipe.architecture.dim;
+        let mut all = Vec::with_capacity(samples.len());
+        for samples in samples.chunks(GROUP) {
+            let sets = self.load(samples)?;
+            let views: Vec<&View> = sets.iter().flat_map(|set| &set.views).collect();
+            let rows = self.infer(&views, |images| network.forward_features(images))?;
+            let mut rest = &rows[..];
+            for set in &sets {
+                let (own, others) = rest.split_at(set.views.len() * dim);
+                all.push(own.to_vec());
+                rest = others;
+            }
+            self.job.reporter().advance(samples.len() as u64);
+        }
+        Ok(all)
+    }
+
+    /// The features of some views of each of a batch's shapes, and how many each has.
+    fn some_features(&self, features: &[Vec<f32>], indices: &[usize], batch: usize) -> Result<(Tensor<2>, Vec<usize>)> {
+        let dim = self.recipe.architecture.dim;
+        let mut random = self.random(4, batch);
+        let (mut rows, mut counts) = (Vec::new(), Vec::new());
+        for index in indices {
+            let own = &features[*index];
+            let views = self.chosen(own.len() / dim, &mut random);
+            counts.push(views.len());
+            views.iter().for_each(|view| rows.extend_from_slice(&own[view * dim..(view + 1) * dim]));
+        }
+        let shape = [rows.len() / dim, dim];
+        Ok((Tensor::from_data(TensorData::new(rows, shape), &Self::device()), counts))
+    }
+
+    /// The same with gradients, from the pictures.
+    fn some_views(&self, network: &VsFormer, samples: &[Sample], batch: usize) -> Result<(Tensor<2>, Vec<usize>)> {
+        let sets: Vec<ViewSet> = self.load(samples)?;
+        let mut random = self.random(4, batch);
+        let (mut views, mut counts) = (Vec::new(), Vec::new());
+        for set in &sets {
+            let some = self.chosen(set.views.len(), &mut random);
+            counts.push(some.len());
+            views.extend(some.iter().map(|view| &set.views[*view]));
+        }
+        Ok((network.forward_features(self.training_input(&views, &mut random)?), counts))
+    }
+
+    fn chosen(&self, count: usize, random: &mut crate::random::Random) -> Vec<usize> {
+        if self.recipe.jitter { chosen(count, random) } else { (0..count).collect() }
+    }
+
+    fn validate_sets(&self, network: &VsFormer, features: &[Vec<f32>]) -> Result<Tally> {
+        let network = network.valid();
+        let dim = self.recipe.architecture.dim;
+        let mut tally = Tally::default();
+        for (features, samples) in features.chunks(GROUP).zip(self.validation.chunks(GROUP)) {
+            self.job.check()?;
+            let counts: Vec<usize> = features.iter().map(|own| own.len() / dim).collect();
+            let rows = features.concat();
+            let shape = [rows.len() / dim, dim];
+            let rows = Tensor::<2>::from_data(TensorData::new(rows, shape), &Device::flex());
+            let (views, absent) = batch_views(rows, &counts)?;
+            let logits = numbers(network.logits(network.encode(views, absent))?)?;
+            tally.add(&logits, &samples.iter().map(|sample| sample.class).collect::<Vec<_>>());
+        }
+        Ok(tally)
+    }
+}
