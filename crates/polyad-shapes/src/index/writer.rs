@@ -13,8 +13,8 @@
 use super::centre::Centre;
 use super::fault::{Fault, Outcome};
 use super::record::{
-    CENTRE, Content, FORMAT, HEADER, Header, POLYAD, PathRecord, STATE, Settings, ShapeRecord, State, decode,
-    encode, floats_to_bytes, id_key, key_id, path_key, place_key, size_key, views_to_bytes,
+    CENTRE, Content, FORMAT, HEADER, Header, POLYAD, PathRecord, STATE, Settings, ShapeRecord, State, decode, encode,
+    floats_to_bytes, id_key, key_id, path_key, place_key, size_key, views_to_bytes,
 };
 use super::search::EXACT_BELOW;
 use super::store::{Store, Tables};
