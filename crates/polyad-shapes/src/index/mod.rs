@@ -18,6 +18,7 @@
 mod centre;
 mod entries;
 mod fault;
+mod finish;
 mod folder;
 mod graph;
 mod memory;
