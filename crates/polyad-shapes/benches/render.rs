@@ -45,8 +45,18 @@ fn main() {
     }
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be had");
     let (alone, _) = one.install(|| best(|| views(&shape, &plain)));
-    println!("{:<20} {:>8.1} ms for 20 views {:>8.0} views/s", "lit 2x2, one thread", ms(alone), 20.0 / alone.as_secs_f64());
-    println!(r#"{{"triangles":{},"ms":{:.2},"ms_one_sample":{:.2}}}"#, mesh.triangles.len(), ms(times[0]), ms(times[1]));
+    println!(
+        "{:<20} {:>8.1} ms for 20 views {:>8.0} views/s",
+        "lit 2x2, one thread",
+        ms(alone),
+        20.0 / alone.as_secs_f64()
+    );
+    println!(
+        r#"{{"triangles":{},"ms":{:.2},"ms_one_sample":{:.2}}}"#,
+        mesh.triangles.len(),
+        ms(times[0]),
+        ms(times[1])
+    );
 }
 
 fn views(shape: &NormalMesh, settings: &RenderSettings) -> usize {
@@ -100,7 +110,8 @@ fn generated() -> Mesh {
             let r = 1.0 + (0.4 + 0.05 * libm::sin(9.0 * b + 2.0 * a)) * libm::cos(a);
             mesh.positions.push([r * libm::cos(b), r * libm::sin(b), 0.4 * libm::sin(a)]);
             let at = |i: u32, j: u32| i % rows * columns + j % columns;
-            mesh.triangles.extend([[at(i, j), at(i, j + 1), at(i + 1, j)], [at(i, j + 1), at(i + 1, j + 1), at(i + 1, j)]]);
+            mesh.triangles
+                .extend([[at(i, j), at(i, j + 1), at(i + 1, j)], [at(i, j + 1), at(i + 1, j + 1), at(i + 1, j)]]);
         }
     }
     mesh

@@ -18,6 +18,7 @@
 mod centre;
 mod entries;
 mod fault;
+mod finish;
 mod folder;
 mod graph;
 mod memory;
@@ -29,8 +30,8 @@ mod update;
 mod writer;
 
 pub use entries::{Entries, Entry};
-pub use memory::MemoryIndex;
 pub use folder::{Folder, THUMBNAIL, prepare_shapes};
+pub use memory::MemoryIndex;
 pub use record::Settings;
 pub use search::{EXACT_BELOW, Neighbour, SAME_SIZE, Score, SearchOptions};
 pub use update::{Item, Library, Listing, Prepared, Report};
