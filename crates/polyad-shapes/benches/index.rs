@@ -8,8 +8,9 @@
 //! asked one at a time; brute force runs on all threads over vectors that lie ready in memory.
 
 use polyad_shapes::embedding::Embedding;
-use polyad_shapes::index::{IndexWriter, Item, Library, Listing, Prepared, SearchOptions, Settings, Stamp};
+use polyad_shapes::index::{IndexWriter, Item, Library, Listing, Prepared, SearchOptions, Settings};
 use polyad_shapes::job::Job;
+use polyad_shapes::source::Stamp;
 use polyad_shapes::{Error, Result};
 use polyad_simd::dot;
 use rayon::prelude::*;
@@ -144,7 +145,7 @@ impl Item for Number {
     }
 
     fn stamp(&self) -> Result<Stamp> {
-        Ok(Stamp { size: self.0, modified_ns: 0 })
+        Ok(Stamp { size: self.0, mtime_ns: 0 })
     }
 
     fn hash(&self) -> Result<[u8; 32]> {

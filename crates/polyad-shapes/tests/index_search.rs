@@ -174,7 +174,7 @@ fn a_large_library_is_answered_by_its_graph_and_stays_right_through_updates() {
     let mut writer = IndexWriter::open(&place, &settings()).unwrap();
     writer.update(&library(0, n), Job::silent()).unwrap();
     let recall = |index: &Index, from: u64, to: u64| {
-        let all: Vec<_> = (0..n).map(|i| Synthetic::set(i)).collect();
+        let all: Vec<_> = (0..n).map(Synthetic::set).collect();
         let mut hits = 0;
         for q in (from..to).step_by(400) {
             let expected = reference_at(&all, from, to, &Synthetic::set(q));
@@ -226,8 +226,8 @@ impl polyad_shapes::index::Item for Number {
         &self.1
     }
 
-    fn stamp(&self) -> polyad_shapes::Result<polyad_shapes::index::Stamp> {
-        Ok(polyad_shapes::index::Stamp { size: self.0, modified_ns: 0 })
+    fn stamp(&self) -> polyad_shapes::Result<polyad_shapes::source::Stamp> {
+        Ok(polyad_shapes::source::Stamp { size: self.0, mtime_ns: 0 })
     }
 
     fn hash(&self) -> polyad_shapes::Result<[u8; 32]> {

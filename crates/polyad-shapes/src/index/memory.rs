@@ -4,10 +4,11 @@ use super::centre::Centre;
 use super::fault::Outcome;
 use super::record::{floats_to_bytes, views_to_bytes};
 use super::search::{Neighbour, SearchOptions, Shelf, search};
-use super::update::{Failure, Item, Library, Prepared};
+use super::update::{Item, Library, Prepared};
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::source::Failure;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
@@ -85,7 +86,7 @@ impl MemoryIndex {
             job.reporter().advance(batch.len() as u64);
         }
         job.reporter().end();
-        failures.sort();
+        failures.sort_by(|a, b| a.path.cmp(&b.path));
         let centre = Centre::measure(
             (set_width, view_width),
             shapes.iter().map(|shape| Ok(&shape.set[..])),

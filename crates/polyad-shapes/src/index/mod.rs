@@ -18,6 +18,8 @@
 mod centre;
 mod entries;
 mod fault;
+mod finish;
+mod folder;
 mod graph;
 mod memory;
 mod record;
@@ -28,10 +30,11 @@ mod update;
 mod writer;
 
 pub use entries::{Entries, Entry};
+pub use folder::{Folder, THUMBNAIL, prepare_shapes};
 pub use memory::MemoryIndex;
-pub use record::{Settings, Stamp};
+pub use record::Settings;
 pub use search::{EXACT_BELOW, Neighbour, SAME_SIZE, Score, SearchOptions};
-pub use update::{Failure, Item, Library, Listing, Prepared, Report};
+pub use update::{Item, Library, Listing, Prepared, Report};
 pub use writer::IndexWriter;
 
 use crate::embedding::Embedding;
@@ -121,6 +124,14 @@ impl Index {
             record::bytes_to_views(bytes, &mut halves, &mut all);
             let views = all.chunks_exact(self.settings.view_width.max(1)).map(<[f32]>::to_vec).collect();
             Ok(Some((Embedding { set, views }, snapshot.shape(id)?.diagonal())))
+        })
+    }
+
+    /// The picture of an indexed path, as PNG; `None` where the path is unknown or has no shape.
+    pub fn thumbnail(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.with(|snapshot| {
+            let Some(id) = snapshot.path(path)?.and_then(|record| record.content.shape()) else { return Ok(None) };
+            Ok(Some(snapshot.value(&snapshot.tables.thumbnails, id, "thumbnail")?.to_vec()))
         })
     }
 

@@ -1,18 +1,10 @@
 //! What the tables hold, as values, and how they are written as bytes.
 
 use super::fault::{Fault, Outcome};
+use crate::source::Stamp;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
-
-/// Size and time of a file: as long as they stay, so does its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
-    /// Bytes.
-    pub size: u64,
-    /// Last change, in nanoseconds since 1970.
-    pub modified_ns: i64,
-}
 
 /// What an index is told when it is made, and keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

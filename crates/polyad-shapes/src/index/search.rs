@@ -118,19 +118,17 @@ fn check(query: &Embedding, centre: &Centre) -> Result<()> {
 }
 
 fn score_sets(query: &[f32], length: f64, centre: &Centre, sets: &[(u32, &[u8])]) -> Vec<(u32, f32)> {
-    sets.par_chunks(CHUNK)
-        .flat_map_iter(|chunk| {
-            let mut vector = vec![0.0; query.len()];
-            chunk
-                .iter()
-                .map(|(id, bytes)| {
-                    bytes_to_floats(bytes, &mut vector);
-                    let other = take_away(&centre.set, &mut vector);
-                    (*id, cosine(dot(query, &vector), length, other))
-                })
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    let score = |chunk: &[(u32, &[u8])]| -> Vec<(u32, f32)> {
+        let mut vector = vec![0.0; query.len()];
+        let one = |(id, bytes): &(u32, &[u8])| {
+            bytes_to_floats(bytes, &mut vector);
+            let other = take_away(&centre.set, &mut vector);
+            (*id, cosine(dot(query, &vector), length, other))
+        };
+        chunk.iter().map(one).collect()
+    };
+    // Waking other threads would take longer than what a graph proposes.
+    if sets.len() <= CHUNK { score(sets) } else { sets.par_chunks(CHUNK).flat_map_iter(score).collect() }
 }
 
 fn score_views(query: &[Vec<f32>], centre: &Centre, views: &[(u32, &[u8])]) -> Vec<(u32, f32)> {
@@ -149,20 +147,18 @@ fn score_views(query: &[Vec<f32>], centre: &Centre, views: &[(u32, &[u8])]) -> V
         .par_chunks(CHUNK / 8)
         .flat_map_iter(|chunk| {
             let (mut halves, mut all) = (Vec::new(), Vec::new());
-            chunk
-                .iter()
-                .map(|(id, bytes)| {
-                    bytes_to_views(bytes, &mut halves, &mut all);
-                    let mut best = -1.0f32;
-                    for view in all.chunks_exact_mut(width) {
-                        let length = take_away(&centre.view, view);
-                        for (q, q_length) in &query {
-                            best = best.max(cosine(dot(q, view), *q_length, length));
-                        }
+            let one = |(id, bytes): &(u32, &[u8])| {
+                bytes_to_views(bytes, &mut halves, &mut all);
+                let mut best = -1.0f32;
+                for view in all.chunks_exact_mut(width) {
+                    let length = take_away(&centre.view, view);
+                    for (q, q_length) in &query {
+                        best = best.max(cosine(dot(q, view), *q_length, length));
                     }
-                    (*id, best)
-                })
-                .collect::<Vec<_>>()
+                }
+                (*id, best)
+            };
+            chunk.iter().map(one).collect::<Vec<_>>()
         })
         .collect()
 }

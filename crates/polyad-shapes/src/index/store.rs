@@ -35,6 +35,8 @@ pub(super) type Table = Database<'static, Bytes, Bytes>;
 
 /// LMDB's file.
 const DATA: &str = "data.mdb";
+/// Where a new environment is made.
+const FRESH: &str = ".new";
 /// Maps grow in steps of this many bytes, a multiple of every page size in use.
 const STEP: usize = 1 << 20;
 /// What a reader maps beyond the file, so that it need not notice a writer's growth. Addresses only, no memory.
@@ -113,8 +115,26 @@ impl Store {
     }
 
     /// Opens an index for writing, and makes it where there is none. The caller keeps other writers out.
+    ///
+    /// A new environment is made beside its place and renamed into it: a kill in between would leave a file that
+    /// looks cut short.
     pub fn create(folder: &Path) -> Result<Store> {
-        fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        if data_length(folder)?.is_none() {
+            let fresh = folder.join(FRESH);
+            match fs::remove_dir_all(&fresh) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(fresh, e)),
+                _ => {}
+            }
+            fs::create_dir_all(&fresh).map_err(|e| Error::io(&fresh, e))?;
+            drop(Store::write_to(&fresh)?);
+            let place = folder.join(DATA);
+            fs::rename(fresh.join(DATA), &place).map_err(|e| Error::io(&place, e))?;
+            fs::remove_dir_all(&fresh).map_err(|e| Error::io(&fresh, e))?;
+        }
+        Store::write_to(folder)
+    }
+
+    fn write_to(folder: &Path) -> Result<Store> {
         let existing = data_length(folder)?;
         let env = open_env(folder, existing.unwrap_or(STEP), EnvFlags::empty()).map_err(|fault| fault.at(folder))?;
         if existing.is_some() {

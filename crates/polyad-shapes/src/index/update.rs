@@ -1,9 +1,9 @@
 //! What an index is made from, and what an update tells.
 
-use super::record::Stamp;
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::source::{Failure, Stamp};
 use serde::Serialize;
 
 /// Shapes to be indexed: a folder in practice, numbers in tests.
@@ -76,15 +76,6 @@ impl Prepared {
         }
         Ok(())
     }
-}
-
-/// A file that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Failure {
-    /// Its path.
-    pub path: String,
-    /// Why.
-    pub error: String,
 }
 
 /// What an update did. Paths with a shape before, plus added, minus removed, are those after.

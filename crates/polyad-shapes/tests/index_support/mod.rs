@@ -4,8 +4,9 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 use polyad_shapes::embedding::Embedding;
-use polyad_shapes::index::{Item, Library, Listing, Prepared, Settings, Stamp};
+use polyad_shapes::index::{Item, Library, Listing, Prepared, Settings};
 use polyad_shapes::job::Job;
+use polyad_shapes::source::Stamp;
 use polyad_shapes::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -127,7 +128,7 @@ impl Item for TextFile {
     fn stamp(&self) -> Result<Stamp> {
         let metadata = fs::metadata(&self.path).map_err(|e| Error::io(&self.path, e))?;
         let modified = metadata.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
-        Ok(Stamp { size: metadata.len(), modified_ns: modified.as_nanos() as i64 })
+        Ok(Stamp { size: metadata.len(), mtime_ns: modified.as_nanos() as u64 })
     }
 
     fn hash(&self) -> Result<[u8; 32]> {

@@ -1,0 +1,41 @@
+//! Arguments of the commands that work with what others have published.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// Score ranked lists by the rules of SHREC'17
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad score lists/ --truth test.csv --split test --json")]
+pub struct ScoreArgs {
+    /// Folder of ranked lists, a file for each query
+    pub lists: PathBuf,
+    /// What each shape is
+    #[arg(long, value_name = "TRUTH.csv")]
+    pub truth: PathBuf,
+    /// The split that is scored
+    #[arg(long, default_value = "test")]
+    pub split: String,
+}
+
+/// Turn a published checkpoint into a model
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad import vsformer.pth --config vsformer.json --out vsformer.model
+  polyad import resnet18.safetensors --out resnet18.model
+
+Knows the authors' VSFormer and torchvision's AlexNet, VGG-11 and ResNet-18, 34 and 50, as .pth or .safetensors. \
+The configuration has the fields backbone, layers, heads, dim, ratio, views, head, classes, base_feature_dim. \
+An image network alone becomes a model without classes, for `polyad train --initializer`.")]
+pub struct ImportArgs {
+    /// The checkpoint
+    pub checkpoint: PathBuf,
+    /// The configuration; without it, what the tensors tell
+    #[arg(long, value_name = "FILE.json")]
+    pub config: Option<PathBuf>,
+    /// The model to write
+    #[arg(long, value_name = "MODEL")]
+    pub out: PathBuf,
+}

@@ -1,0 +1,39 @@
+//! One file a command: resolve, call one library function, print one value.
+
+mod classify;
+mod completions;
+mod doctor;
+mod gallery;
+mod help;
+mod import;
+mod index;
+mod info;
+mod models;
+mod render;
+mod score;
+mod search;
+mod sources;
+mod train;
+
+use crate::args::Command;
+use crate::failure::{Exit, Result};
+use crate::printer::Printer;
+use polyad_shapes::job::Job;
+
+/// Runs a command.
+pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
+    match command {
+        Command::Doctor(_) => doctor::run(printer),
+        Command::Completions(args) => completions::run(&args, printer),
+        Command::Help(args) => help::run(&args, printer),
+        Command::Score(args) => score::run(&args, printer),
+        Command::Import(args) => import::run(&args, printer, job),
+        Command::Info(args) => info::run(&args, printer, job),
+        Command::Train(args) => train::run(&args, printer, job),
+        Command::Render(args) => render::run(&args, printer, job),
+        Command::Classify(args) => classify::run(&args, printer, job),
+        Command::Gallery(args) => gallery::run(&args, printer, job),
+        Command::Index(args) => index::run(&args, printer, job),
+        Command::Search(args) => search::run(&args, printer, job),
+    }
+}
