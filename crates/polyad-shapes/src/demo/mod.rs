@@ -9,6 +9,9 @@ pub mod families;
 mod hardware;
 mod household;
 mod random;
+mod run;
 mod solid;
 pub mod stl;
 mod sweep;
+
+pub use run::{Demo, DemoOptions, run};
