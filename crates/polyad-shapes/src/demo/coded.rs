@@ -8,7 +8,7 @@
 //! that a small network learns them from few parts.
 
 use super::random::Random;
-use super::solid::{Outline, cuboid, extrude, merge, polar, rectangle, revolve, tube, turned};
+use super::solid::{Outline, cuboid, extrude, merge, polar, rectangle, revolve, tube};
 use super::sweep::sweep;
 use crate::mesh::Mesh;
 use std::f64::consts::TAU;
@@ -32,12 +32,7 @@ pub(super) fn wheel(random: &mut Random, odd: bool) -> Mesh {
     let (arm, thick) = (inner * random.between(0.8, 0.88), inner * random.between(0.2, 0.24));
     let (reach, breadth) = (radius * random.between(0.5, 0.6), radius * random.between(0.55, 0.65));
     if dome {
-        let profile = (0..=8).map(|i| {
-            let angle = TAU / 4.0 * f64::from(i) / 8.0;
-            [if i == 8 { 0.0 } else { wide * libm::cos(angle) }, floor + high * libm::sin(angle)]
-        });
-        let profile: Outline = [[0.0, 0.0], [wide, 0.0]].into_iter().chain(profile).collect();
-        parts.push(revolve(&profile, segments));
+        parts.push(bulge(wide, floor, high, segments));
     }
     if cross {
         let middle = [0.0, 0.0, -(floor + high) / 2.0];
@@ -52,16 +47,26 @@ pub(super) fn wheel(random: &mut Random, odd: bool) -> Mesh {
     merge(parts)
 }
 
-/// A square tray, hollow on both sides: a block set askew in its front, a ring in its back, a handle at one edge.
+/// A dome, `high` over a foot that stands on the plane z = 0.
+fn bulge(radius: f64, foot: f64, high: f64, segments: usize) -> Mesh {
+    let curve = (0..=8).map(|i| {
+        let [r, z] = polar(1.0, TAU / 4.0 * f64::from(i) / 8.0);
+        [if i == 8 { 0.0 } else { radius * r }, foot + high * z]
+    });
+    let profile: Outline = [[0.0, 0.0], [radius, 0.0]].into_iter().chain(curve).collect();
+    revolve(&profile, segments)
+}
+
+/// A square tray, hollow on both sides: a dome in its front, a ring in its back, a handle at one edge.
 pub(super) fn tray(random: &mut Random, odd: bool) -> Mesh {
-    let [block, ring, handle] = features(random, odd);
+    let [dome, ring, handle] = features(random, odd);
     let side = random.between(50.0, 56.0);
     let inner = side * random.between(0.88, 0.91);
     let (half, floor) = (side * random.between(0.15, 0.18), side * random.between(0.025, 0.035));
     let deep = half - floor;
     let segments = random.count(24, 40);
     let high = deep * random.between(0.9, 0.98);
-    let base = inner * random.between(0.5, 0.56);
+    let base = inner * random.between(0.38, 0.42);
     let (outside, wall) = (inner * random.between(0.36, 0.4), inner * random.between(0.09, 0.12));
     let (reach, span) = (side * random.between(0.3, 0.36), side * random.between(0.24, 0.28));
     let wire = side * random.between(0.065, 0.075);
@@ -69,9 +74,8 @@ pub(super) fn tray(random: &mut Random, odd: bool) -> Mesh {
         extrude(&rectangle(side, side, 0.0), &[rectangle(inner, inner, 0.0)], -half, half),
         cuboid([0.95 * side, 0.95 * side, 2.0 * floor], [0.0; 3]),
     ];
-    if block {
-        let size = [base, base, floor + high];
-        parts.push(turned(cuboid(size, [0.0, 0.0, (floor + high) / 2.0]), 2, TAU / 8.0));
+    if dome {
+        parts.push(bulge(base, floor, high, segments));
     }
     if ring {
         parts.push(tube(outside, outside - wall, -floor - high, 0.0, segments));
