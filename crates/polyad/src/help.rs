@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// The groups, in the order in which help shows them. A test holds that each command is in one.
 pub const GROUPS: [(&str, &[&str]); 2] = [
-    ("Shapes", &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"]),
+    ("Shapes", &["info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"]),
     ("More", &["doctor", "completions", "help"]),
 ];
 
