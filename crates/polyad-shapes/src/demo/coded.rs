@@ -4,13 +4,12 @@
 //! `even` (none, or two) or `odd` (one, or all three). All else, dimensions included, is drawn alike for both classes,
 //! and within a class every one of the four combinations is equally likely. So a single feature says nothing of the
 //! class, nor does any pair: given two of them, the third is as likely there as not. And no view shows all three sides,
-//! so the class is a correlation of higher order among views.
+//! so the class is a correlation of higher order among views. Features are large and other dimensions vary little, so
+//! that a small network learns them from few parts.
 
 use super::random::Random;
-use super::solid::{
-    CORNER, Outline, ball, circle, cuboid, extrude, mapped, merge, moved, polygon, rectangle, revolve, shifted, tube,
-    turned,
-};
+use super::solid::{Outline, cuboid, extrude, merge, polar, rectangle, revolve, tube, turned};
+use super::sweep::sweep;
 use crate::mesh::Mesh;
 use std::f64::consts::TAU;
 
@@ -20,89 +19,71 @@ pub(super) fn features(random: &mut Random, odd: bool) -> [bool; 3] {
     [a, b, a ^ b ^ odd]
 }
 
-/// A block with a round pocket in its front, a cross-shaped pocket in its back, and a notch across one side.
-pub(super) fn block(random: &mut Random, odd: bool) -> Mesh {
-    let [front, back, notch] = features(random, odd);
-    let (width, height) = (random.between(36.0, 48.0), random.between(28.0, 36.0));
-    let (wall, depth) = (random.between(3.0, 5.0), random.between(8.0, 11.0));
-    let sides = random.count(16, 40);
-    let corner = random.between(1.0, 4.0);
-    let mut outline = rectangle(width, height, corner);
-    let (cut, reach) = (height * random.between(0.16, 0.2), width * random.between(0.24, 0.3));
-    if notch {
-        // Between the second corner, at the left top, and the third, at the left bottom.
-        let left = -width / 2.0;
-        let edge = [[left, cut], [left + reach, cut], [left + reach, -cut], [left, -cut]];
-        outline.splice(CORNER * 2..CORNER * 2, edge);
-    }
-    // The pockets keep clear of the notch whether it is there or not.
-    let centre = [reach / 2.0, height * random.between(-0.04, 0.04)];
-    let room = (width - reach).min(height) / 2.0;
-    let round = shifted(&circle(room * random.between(0.7, 0.82), sides), centre);
-    let (arm, half) = (room * random.between(0.76, 0.88), room * random.between(0.24, 0.3));
-    let cross = shifted(&plus(arm, half), centre);
-    let layer = |pocket: Option<Outline>, low, high| extrude(&outline, pocket.as_slice(), low, high);
-    merge([
-        layer(None, -wall / 2.0, wall / 2.0),
-        layer(front.then_some(round), wall / 2.0, wall / 2.0 + depth),
-        layer(back.then_some(cross), -wall / 2.0 - depth, -wall / 2.0),
-    ])
-}
-
-/// The outline of a plus sign.
-fn plus(arm: f64, half: f64) -> Outline {
-    let mut points = Outline::new();
-    let mut quarter = [[arm, -half], [arm, half], [half, half]];
-    for _ in 0..4 {
-        points.extend(quarter);
-        quarter = quarter.map(|[x, y]| [-y, x]);
-    }
-    points
-}
-
-/// A three-sided drum between two discs: a dome on the first side, a bar along the second, two studs on the third.
-pub(super) fn drum(random: &mut Random, odd: bool) -> Mesh {
-    let [dome, bar, studs] = features(random, odd);
-    let radius = random.between(18.0, 22.0);
-    let half = radius * random.between(0.95, 1.25);
-    let segments = random.count(16, 36);
-    let core = radius * random.between(0.78, 0.86);
-    let (disc, face) = (radius * random.between(0.12, 0.2), core / 2.0);
-    let room = radius - face;
-    let place = |part: Mesh, side: usize| turned(part, 2, TAU / 3.0 * side as f64);
-    let corners = polygon(core, 3, TAU / 6.0);
-    let end = || tube(radius, 0.0, 0.0, disc, segments);
-    let mut parts = vec![
-        extrude(&corners, &[], -half, half),
-        moved(end(), [0.0, 0.0, half]),
-        moved(end(), [0.0, 0.0, -half - disc]),
-    ];
-    let dome_radius = room * random.between(0.72, 0.85);
-    let bar_size = [room * random.between(0.55, 0.7), core * random.between(0.32, 0.42), half * 1.7];
-    let stud_radius = room * random.between(0.26, 0.32);
-    let stud_height = room * random.between(0.6, 0.75);
+/// A wheel, hollow on both sides: a dome in its front, a cross in its back, a lug at its rim.
+pub(super) fn wheel(random: &mut Random, odd: bool) -> Mesh {
+    let [dome, cross, lug] = features(random, odd);
+    let radius = random.between(28.0, 32.0);
+    let inner = radius * random.between(0.88, 0.91);
+    let (half, floor) = (radius * random.between(0.32, 0.37), radius * random.between(0.05, 0.07));
+    let deep = half - floor;
+    let segments = random.count(28, 44);
+    let mut parts = vec![tube(radius, inner, -half, half, segments), tube(0.95 * radius, 0.0, -floor, floor, segments)];
+    let (wide, high) = (inner * random.between(0.74, 0.82), deep * random.between(0.88, 0.96));
+    let (arm, thick) = (inner * random.between(0.8, 0.88), inner * random.between(0.2, 0.24));
+    let (reach, breadth) = (radius * random.between(0.5, 0.6), radius * random.between(0.55, 0.65));
     if dome {
-        parts.push(place(moved(ball(dome_radius, segments), [face, 0.0, 0.0]), 0));
+        let profile = (0..=8).map(|i| {
+            let angle = TAU / 4.0 * f64::from(i) / 8.0;
+            [if i == 8 { 0.0 } else { wide * libm::cos(angle) }, floor + high * libm::sin(angle)]
+        });
+        let profile: Outline = [[0.0, 0.0], [wide, 0.0]].into_iter().chain(profile).collect();
+        parts.push(revolve(&profile, segments));
     }
-    if bar {
-        // Half as deep in the core as it stands out.
-        let size = [bar_size[0] * 1.5, bar_size[1], bar_size[2]];
-        parts.push(place(cuboid(size, [face + bar_size[0] / 4.0, 0.0, 0.0]), 1));
+    if cross {
+        let middle = [0.0, 0.0, -(floor + high) / 2.0];
+        parts.push(cuboid([2.0 * arm, 2.0 * thick, floor + high], middle));
+        parts.push(cuboid([2.0 * thick, 2.0 * arm, floor + high], middle));
     }
-    if studs {
-        let stud = || {
-            let tip = stud_height * 0.2;
-            let profile = [
-                [0.0, -stud_height / 2.0],
-                [stud_radius, -stud_height / 2.0],
-                [stud_radius, stud_height - tip],
-                [stud_radius - tip, stud_height],
-                [0.0, stud_height],
-            ];
-            mapped(revolve(&profile, segments), [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    if lug {
+        let overlap = 0.1 * radius;
+        let size = [reach + overlap, breadth, 1.6 * half];
+        parts.push(cuboid(size, [radius + (reach - overlap) / 2.0, 0.0, 0.0]));
+    }
+    merge(parts)
+}
+
+/// A square tray, hollow on both sides: a block set askew in its front, a ring in its back, a handle at one edge.
+pub(super) fn tray(random: &mut Random, odd: bool) -> Mesh {
+    let [block, ring, handle] = features(random, odd);
+    let side = random.between(50.0, 56.0);
+    let inner = side * random.between(0.88, 0.91);
+    let (half, floor) = (side * random.between(0.15, 0.18), side * random.between(0.025, 0.035));
+    let deep = half - floor;
+    let segments = random.count(24, 40);
+    let high = deep * random.between(0.9, 0.98);
+    let base = inner * random.between(0.5, 0.56);
+    let (outside, wall) = (inner * random.between(0.36, 0.4), inner * random.between(0.09, 0.12));
+    let (reach, span) = (side * random.between(0.3, 0.36), side * random.between(0.24, 0.28));
+    let wire = side * random.between(0.065, 0.075);
+    let mut parts = vec![
+        extrude(&rectangle(side, side, 0.0), &[rectangle(inner, inner, 0.0)], -half, half),
+        cuboid([0.95 * side, 0.95 * side, 2.0 * floor], [0.0; 3]),
+    ];
+    if block {
+        let size = [base, base, floor + high];
+        parts.push(turned(cuboid(size, [0.0, 0.0, (floor + high) / 2.0]), 2, TAU / 8.0));
+    }
+    if ring {
+        parts.push(tube(outside, outside - wall, -floor - high, 0.0, segments));
+    }
+    if handle {
+        // Its ends stop inside the wall.
+        let arc = |i: usize| {
+            let [across, along] = polar(1.0, TAU / 2.0 * (i as f64 / 16.0 - 0.5));
+            [side * 0.48 + reach * across, span * along, 0.0]
         };
-        parts.push(place(moved(stud(), [face, 0.0, half * 0.5]), 2));
-        parts.push(place(moved(stud(), [face, 0.0, -half * 0.5]), 2));
+        let path: Vec<_> = (0..=16).map(arc).collect();
+        parts.push(sweep(&path, wire, 0.0, segments / 2));
     }
     merge(parts)
 }

@@ -238,7 +238,7 @@ pub(super) fn hinge(random: &mut Random) -> Mesh {
     let step = height / knuckles as f64;
     let leaf = || {
         let at = |i: usize| {
-            let zigzag = if i % 2 == 0 { 0.1 } else { -0.12 };
+            let zigzag = if i.is_multiple_of(2) { 0.1 } else { -0.12 };
             [width * zigzag, height * ((i as f64 + 0.5) / holes as f64 - 0.5)]
         };
         let holes: Vec<_> = (0..holes).map(|i| shifted(&circle(hole, sides), at(i))).collect();

@@ -28,7 +28,7 @@ pub(super) fn polar(radius: f64, angle: f64) -> [f64; 2] {
 }
 
 /// Points of a rounded corner.
-pub(super) const CORNER: usize = 6;
+const CORNER: usize = 6;
 
 /// A rectangle about the origin, its corners rounded by `round` (0: sharp), from the right top counter-clockwise.
 pub(super) fn rectangle(width: f64, height: f64, round: f64) -> Outline {

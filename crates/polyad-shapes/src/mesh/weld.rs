@@ -1,6 +1,7 @@
 //! Merging vertices that lie at the same place: STL knows no shared corners, OBJ and glTF split them at seams.
 
 use super::Mesh;
+use foldhash::quality::RandomState;
 use std::collections::HashMap;
 
 impl Mesh {
@@ -8,7 +9,9 @@ impl Mesh {
     /// lose a corner are dropped. Places are the same when their coordinates are equal as numbers
     /// (`-0` is `0`): any tolerance would be a guess at the file's units. Linear time.
     pub fn welded(&self) -> Mesh {
-        let mut places: HashMap<[u64; 3], u32> = HashMap::with_capacity(self.positions.len() / 2);
+        // The order of names does not depend on the hash, so it may be a fast one with a random seed.
+        let capacity = self.positions.len() / 2;
+        let mut places: HashMap<[u64; 3], u32, _> = HashMap::with_capacity_and_hasher(capacity, RandomState::default());
         let mut positions = Vec::new();
         let mut name_of = Vec::with_capacity(self.positions.len());
         for &p in &self.positions {

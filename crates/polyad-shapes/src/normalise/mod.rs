@@ -2,11 +2,11 @@
 //!
 //! 1. Triangles that are none (a repeated corner, no area, a coordinate that is not a number) are left out,
 //!    each judged by itself, so that they change no bit of the rest.
-//! 2. The smallest sphere around what remains ([`ball`]) becomes the unit sphere. Unlike a box, it turns with
+//! 2. The smallest sphere around what remains (`ball`) becomes the unit sphere. Unlike a box, it turns with
 //!    the shape, so that a turned shape keeps its size in the pictures.
-//! 3. Where asked, the axes of the surface's second moments become x, y, z ([`pose`]).
+//! 3. Where asked, the axes of the surface's second moments become x, y, z (`pose`).
 //! 4. Vertices at one place are joined, and each corner gets the mean normal of the faces that meet there
-//!    smoothly ([`normals`]).
+//!    smoothly (`normals`).
 
 mod ball;
 mod cloud;

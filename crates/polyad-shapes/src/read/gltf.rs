@@ -55,10 +55,11 @@ pub fn read_gltf(bytes: &[u8], resolve: &dyn Fn(&str) -> Result<Vec<u8>>) -> Res
     let accessors = Accessors::new(&root, &buffers);
 
     let placements = placements(&root)?;
+    let stored = bytes.len() + buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
     let mut size = Size::default();
     for (mesh, _) in &placements {
         for primitive in primitives(&root, *mesh)? {
-            size = size.plus(measure(primitive, &accessors)?).check()?;
+            size = size.plus(measure(primitive, &accessors)?).check(stored as u64)?;
         }
     }
     let mut scene = Mesh { unit: Some(UNIT.into()), ..Mesh::default() };

@@ -4,8 +4,11 @@
 use crate::error::{Error, Result};
 use crate::mesh::Mesh;
 
-/// The most vertices, and the most triangles, that placing may give: 16 million, about 600 MB.
-pub(crate) const MOST_PLACED: u64 = 1 << 24;
+/// The most vertices, and the most triangles, that placing may give, unless the file has more bytes: 8
+/// million, about 300 MB. Whatever is stored, and not repeated, is below the bytes of its file.
+const MOST_PLACED: u64 = 1 << 23;
+/// The most pieces and groups, unless the file has more bytes.
+const MOST_VISITS: u64 = 1 << 20;
 
 /// What placing costs, counted before any memory is taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -26,12 +29,15 @@ impl Size {
         }
     }
 
-    /// Refuses what is over the limit.
-    pub fn check(self) -> Result<Size> {
-        let most = self.vertices.max(self.triangles).max(self.visits);
-        if most > MOST_PLACED {
+    /// Refuses what is over the limit for a file of `stored` bytes, unpacked.
+    pub fn check(self, stored: u64) -> Result<Size> {
+        let stored = stored.min(u64::from(u32::MAX));
+        let over = |number: u64, most: u64| number > most.max(stored);
+        if over(self.vertices.max(self.triangles), MOST_PLACED) || over(self.visits, MOST_VISITS) {
+            let problem = "scenes that make so much of so little: repeats counted, this one has";
             return Err(Error::Unsupported(format!(
-                "scenes of more than {MOST_PLACED} vertices or triangles; this one has {most}, repeats counted"
+                "{problem} {} vertices, {} triangles and {} pieces",
+                self.vertices, self.triangles, self.visits
             )));
         }
         Ok(self)
@@ -70,8 +76,7 @@ impl Affine {
     }
 }
 
-/// Appends a piece of a scene at its place. The sizes have been checked against [`MOST_PLACED`], so indices
-/// fit.
+/// Appends a piece of a scene at its place. [`Size::check`] has seen to it that indices fit.
 pub(crate) fn place(piece: &Mesh, at: &Affine, scene: &mut Mesh) {
     let first = scene.positions.len() as u32;
     scene.positions.extend(piece.positions.iter().map(|&p| at.apply(p)));

@@ -11,7 +11,9 @@
 use crate::mesh::{cross, dot, sub};
 
 /// Questions that may be asked for each corner of a polygon: enough for 1,000 corners at their worst.
-const QUESTIONS_PER_CORNER: usize = 1024;
+const PER_CORNER: usize = 1024;
+/// Questions that may be asked for all polygons of a file: about a second.
+const PER_FILE: usize = 1 << 28;
 
 /// Sine of the angle below which a turn to the wrong side is taken for rounding, not for a concave corner.
 const STRAIGHT: f64 = 1e-7;
@@ -53,12 +55,22 @@ impl Polygons {
     /// The triangles of all faces, in order. Every corner must be an index into `positions`.
     pub fn triangles(&self, positions: &[[f64; 3]]) -> Vec<[u32; 3]> {
         let mut out = Vec::with_capacity(self.corners.len() - 2 * self.ends.len());
+        let mut patience = Patience::default();
         let mut start = 0;
         for &end in &self.ends {
-            fill(&self.corners[start..end], positions, &mut out);
+            fill(&self.corners[start..end], positions, &mut patience, &mut out);
             start = end;
         }
         out
+    }
+}
+
+/// The questions that may still be asked about the polygons of a file.
+pub(crate) struct Patience(usize);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience(PER_FILE)
     }
 }
 
@@ -73,7 +85,7 @@ pub(crate) fn strip(corners: &[u32]) -> impl Iterator<Item = [u32; 3]> {
 }
 
 /// Appends the triangles of one polygon.
-pub(crate) fn fill(corners: &[u32], positions: &[[f64; 3]], out: &mut Vec<[u32; 3]>) {
+pub(crate) fn fill(corners: &[u32], positions: &[[f64; 3]], patience: &mut Patience, out: &mut Vec<[u32; 3]>) {
     match *corners {
         [] | [_] | [_, _] => {}
         [a, b, c] => out.push([a, b, c]),
@@ -83,7 +95,8 @@ pub(crate) fn fill(corners: &[u32], positions: &[[f64; 3]], out: &mut Vec<[u32; 
             if is_convex(&flat) || is_bent(corners, positions, normal) {
                 fan(corners, out);
             } else {
-                clip_ears(corners, &flat, out);
+                let questions = corners.len().saturating_mul(PER_CORNER).min(patience.0);
+                patience.0 -= questions - clip_ears(corners, &flat, questions, out);
             }
         }
     }
@@ -131,19 +144,19 @@ fn turn(a: [f64; 2], b: [f64; 2], c: [f64; 2]) -> f64 {
 
 fn is_convex(flat: &[[f64; 2]]) -> bool {
     let n = flat.len();
-    (0..n).all(|i| {
+    // No corner is seen to be concave: with NaN none is, and a fan is as good as anything.
+    !(0..n).any(|i| {
         let (a, b, c) = (flat[i], flat[(i + 1) % n], flat[(i + 2) % n]);
         let length = |p: [f64; 2], q: [f64; 2]| (q[0] - p[0]).hypot(q[1] - p[1]);
-        // Written so that NaN counts as convex: a fan is then as good as anything.
-        !(turn(a, b, c) < -STRAIGHT * length(a, b) * length(b, c))
+        turn(a, b, c) < -STRAIGHT * length(a, b) * length(b, c)
     })
 }
 
-fn clip_ears(corners: &[u32], flat: &[[f64; 2]], out: &mut Vec<[u32; 3]>) {
+/// Appends the triangles, and returns how many questions are left.
+fn clip_ears(corners: &[u32], flat: &[[f64; 2]], mut questions: usize, out: &mut Vec<[u32; 3]>) -> usize {
     let n = corners.len();
     let mut next: Vec<usize> = (1..n).chain([0]).collect();
     let mut previous: Vec<usize> = [n - 1].into_iter().chain(0..n - 1).collect();
-    let mut questions = QUESTIONS_PER_CORNER.saturating_mul(n);
     let (mut left, mut here, mut refused) = (n, 0, 0);
     while left > 3 {
         let (before, after) = (previous[here], next[here]);
@@ -161,6 +174,7 @@ fn clip_ears(corners: &[u32], flat: &[[f64; 2]], out: &mut Vec<[u32; 3]>) {
         here = after;
     }
     out.push([corners[previous[here]], corners[here], corners[next[here]]]);
+    questions
 }
 
 fn is_ear(tip: usize, previous: &[usize], next: &[usize], flat: &[[f64; 2]], questions: &mut usize) -> bool {
@@ -193,7 +207,7 @@ mod tests {
     fn filled(outline: &[[f64; 3]]) -> Mesh {
         let corners: Vec<u32> = (0..outline.len() as u32).collect();
         let mut triangles = Vec::new();
-        fill(&corners, outline, &mut triangles);
+        fill(&corners, outline, &mut Patience::default(), &mut triangles);
         Mesh { positions: outline.to_vec(), triangles, unit: None }
     }
 

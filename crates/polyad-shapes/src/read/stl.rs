@@ -16,7 +16,7 @@
 use super::text::{Lines, point, words};
 use crate::error::{At, Error, Result};
 use crate::mesh::Mesh;
-use crate::read::polygons::fill;
+use crate::read::polygons::{Patience, fill};
 
 const HEADER: usize = 84;
 const RECORD: usize = 50;
@@ -74,6 +74,7 @@ fn read_binary(bytes: &[u8]) -> Result<Mesh> {
 fn read_text(bytes: &[u8]) -> Result<Mesh> {
     let mut mesh = Mesh::default();
     let mut facet: Vec<u32> = Vec::with_capacity(3);
+    let mut patience = Patience::default();
     let mut lines = Lines::new(bytes);
     for (number, line) in lines.by_ref() {
         let mut words = words(line);
@@ -87,11 +88,11 @@ fn read_text(bytes: &[u8]) -> Result<Mesh> {
                 mesh.positions.push(point(&mut words, number)?);
                 facet.push(next);
             } else if is(word, "endloop") || is(word, "endfacet") {
-                end_facet(&mut facet, &mut mesh, number)?;
+                end_facet(&mut facet, &mut patience, &mut mesh, number)?;
             } else if is(word, "end") {
                 match words.next() {
                     Some(what) if is(what, "solid") => break,
-                    _ => end_facet(&mut facet, &mut mesh, number)?,
+                    _ => end_facet(&mut facet, &mut patience, &mut mesh, number)?,
                 }
             }
         }
@@ -106,12 +107,12 @@ fn is(word: &[u8], keyword: &str) -> bool {
     word.eq_ignore_ascii_case(keyword.as_bytes())
 }
 
-fn end_facet(facet: &mut Vec<u32>, mesh: &mut Mesh, line: usize) -> Result<()> {
+fn end_facet(facet: &mut Vec<u32>, patience: &mut Patience, mesh: &mut Mesh, line: usize) -> Result<()> {
     if matches!(facet.len(), 1 | 2) {
         let problem = format!("a facet of {} vertices, expected three", facet.len());
         return Err(Error::malformed(At::Line(line), problem));
     }
-    fill(facet, &mesh.positions, &mut mesh.triangles);
+    fill(facet, &mesh.positions, patience, &mut mesh.triangles);
     facet.clear();
     Ok(())
 }

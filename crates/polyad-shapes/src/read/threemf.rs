@@ -42,13 +42,13 @@ pub fn read_3mf(bytes: &[u8]) -> Result<Mesh> {
         pending.extend(model.named_parts().map(str::to_owned));
         models.insert(path, model);
     }
-    assemble(&root, &models)
+    assemble(&root, &models, package.unpacked())
 }
 
 /// Which object: the part it is in, and its number there.
 type Key<'a> = (&'a str, u32);
 
-fn assemble(root: &str, models: &BTreeMap<String, Model>) -> Result<Mesh> {
+fn assemble(root: &str, models: &BTreeMap<String, Model>, stored: u64) -> Result<Mesh> {
     let main = &models[root];
     let printable = main.items.iter().any(|item| item.printable);
     let mut parts: Vec<(Key, Affine)> = main
@@ -64,7 +64,7 @@ fn assemble(root: &str, models: &BTreeMap<String, Model>) -> Result<Mesh> {
     let mut sizes = Sizes { models, known: BTreeMap::new() };
     let mut size = Size::default();
     for (object, _) in &parts {
-        size = size.plus(sizes.of(*object, 0)?).check()?;
+        size = size.plus(sizes.of(*object, 0)?).check(stored)?;
     }
     if size.triangles == 0 && models.values().any(|model| model.beams) {
         return Err(Error::Unsupported("3MF beam lattices".into()));

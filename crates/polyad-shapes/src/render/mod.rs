@@ -1,7 +1,7 @@
 //! A mesh as a View Set: cameras, a rasteriser that gives the same bytes everywhere, shading, framing.
 //!
-//! For each view: vertices are projected and shaded ([`shade`]), the shape is fitted into the picture
-//! ([`frame`]), triangles fill samples ([`raster`]), and each pixel is the mean of its samples. Views are drawn
+//! For each view: vertices are projected and shaded (`shade`), the shape is fitted into the picture
+//! (`frame`), triangles fill samples (`raster`), and each pixel is the mean of its samples. Views are drawn
 //! side by side on all threads.
 //!
 //! The same input gives the same bytes on every machine: arithmetic is that of IEEE 754 single precision in a
@@ -128,7 +128,8 @@ impl RenderSettings {
 /// [`Error::Invalid`] for settings that cannot be, [`Error::Cancelled`].
 ///
 /// # Cost
-/// About 2 ms and 4 bytes a sample, per view and thread, for 50,000 triangles at 224 pixels with 2 x 2 samples.
+/// 4 bytes a sample and thread, 16 a vertex. A view of 50,000 triangles at 224 pixels with 2 x 2 samples takes a
+/// thread 2 ms with AVX-512, most of it setting triangles up.
 pub fn render(mesh: &NormalMesh, settings: &RenderSettings, job: Job) -> Result<ViewSet> {
     render_at(level(), mesh, settings, job)
 }

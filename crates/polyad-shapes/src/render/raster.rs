@@ -37,7 +37,7 @@ pub(super) const INTEGER_BITS: u32 = (1 << 23) - 1;
 /// The key of a sample that nothing covers.
 const EMPTY: i32 = i32::MAX;
 
-/// A corner, as the rasteriser needs it.
+/// A corner, as the rasteriser needs it. It lies in the picture or on its border.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Corner {
     /// Place in steps, x to the right.
@@ -84,7 +84,8 @@ impl Samples {
         if area == 0 {
             return;
         }
-        let (b, c, side, area) = if area > 0 { (b, c, 1, area) } else { (c, b, 0, -area) };
+        let back = area > 0;
+        let (b, c) = if back { (b, c) } else { (c, b) };
 
         // 2. The samples whose centres lie in the bounding box.
         let (left, right) = (a.x.min(b.x).min(c.x), a.x.max(b.x).max(c.x));
@@ -100,10 +101,19 @@ impl Samples {
 
         // 3. Edges and planes.
         let edges = [Edge::new(a, b), Edge::new(b, c), Edge::new(c, a)];
-        let shade = |v: Corner| f32::from(v.shades[side]) * (1.0 / 256.0);
-        let slopes = Slopes::new(a, b, c, area);
+        let shade = |v: Corner| f32::from(if back { v.shades[1] } else { v.shades[0] }) * (1.0 / 256.0);
+        let slopes = Slopes::new(a, b, c, area.abs());
         let depth = Plane::new(&slopes, [a.depth, b.depth, c.depth]);
         let shade = Plane::new(&slopes, [shade(a), shade(b), shade(c)]);
+        let planes = |x: i32, y: i32| {
+            let (dx, dy) = (x * STEPS + HALF - a.x, y * STEPS + HALF - a.y);
+            [depth.from(dx, dy), shade.from(dx, dy)]
+        };
+        if last_x - first_x < TILE && last_y - first_y < TILE {
+            let box_of = [first_x, first_y, last_x - first_x + 1, last_y - first_y + 1];
+            let at = [0, 1, 2].map(|k| edges[k].at_near(first_x, first_y));
+            return self.tile(box_of, &edges, at, &planes(first_x, first_y));
+        }
 
         // 4. Tiles.
         let mut y = first_y;
@@ -115,9 +125,7 @@ impl Samples {
                 let at = [0, 1, 2].map(|k| edges[k].at(x, y));
                 let seen = |k: usize| edges[k].largest(at[k], columns, rows) >= 0;
                 if seen(0) && seen(1) && seen(2) {
-                    let (dx, dy) = (x * STEPS + HALF - a.x, y * STEPS + HALF - a.y);
-                    let planes = [depth.from(dx, dy), shade.from(dx, dy)];
-                    self.tile([x, y, columns, rows], &edges, at.map(cut), &planes);
+                    self.tile([x, y, columns, rows], &edges, at.map(cut), &planes(x, y));
                 }
                 x += TILE;
             }
@@ -275,6 +283,13 @@ impl Edge {
     fn at(&self, x: i32, y: i32) -> i64 {
         let (dx, dy) = (x * STEPS + HALF - self.p[0], y * STEPS + HALF - self.p[1]);
         (i64::from(self.down) * i64::from(dy) + i64::from(self.along) * i64::from(dx) - self.bias) >> STEP_BITS
+    }
+
+    /// [`Edge::at`] for a sample in the bounding box of a triangle within one tile: all factors fit 13 bits.
+    #[inline(always)]
+    fn at_near(&self, x: i32, y: i32) -> i32 {
+        let (dx, dy) = (x * STEPS + HALF - self.p[0], y * STEPS + HALF - self.p[1]);
+        (self.down * dy + self.along * dx - self.bias as i32) >> STEP_BITS
     }
 
     /// The largest value in a tile that has `at` in its first sample.

@@ -3,8 +3,8 @@
 use super::html::escaped;
 
 /// Size of a chart, and its margins.
-const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 300.0;
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;

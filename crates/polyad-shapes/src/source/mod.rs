@@ -194,6 +194,7 @@ fn walk_archive(archive: &str, job: Job, found: &mut Walk) -> Result<()> {
         }
     }
     names.sort_by(|a, b| a.split('/').cmp(b.split('/')));
+    names.dedup();
     let textures = textures::named(&names, |name| open.read(name));
     for group in group(&names, &textures) {
         match group {

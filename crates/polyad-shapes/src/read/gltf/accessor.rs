@@ -59,12 +59,11 @@ impl<'a> Accessors<'a> {
                     .ok_or_else(|| malformed(index, &format!("a sparse value for row {place} of {count}")))? =
                     values.point(row, accessor.normalized);
             }
-        } else if accessor.buffer_view.is_none() && count > 0 {
-            if let Some(name) =
+        } else if accessor.buffer_view.is_none()
+            && let Some(name) =
                 COMPRESSIONS.iter().find(|name| self.root.extensions_used.iter().any(|used| used == *name))
-            {
-                return Err(Error::Unsupported(format!("glTF compressed with {name}")));
-            }
+        {
+            return Err(Error::Unsupported(format!("glTF compressed with {name}")));
         }
         Ok(points)
     }

@@ -189,8 +189,8 @@ fn ranges_that_leave_their_buffer_are_refused() {
         }
     };
     assert_eq!(with("/accessors/0/count", json!(5)), "accessor 0: 5 rows of 12 bytes, but its view holds 48");
-    assert!(with("/accessors/0/count", json!(u64::MAX)).contains("scenes of more than"));
-    assert!(with("/accessors/0/count", json!(1 << 24)).contains("but its view holds 48"));
+    assert!(with("/accessors/0/count", json!(u64::MAX)).contains("18446744073709551615 vertices"));
+    assert!(with("/accessors/0/count", json!(1 << 23)).contains("but its view holds 48"));
     assert_eq!(
         with("/bufferViews/0/byteLength", json!(u64::MAX)),
         "accessor 0: 18446744073709551615 bytes from byte 0 of a buffer of 56"
@@ -219,7 +219,7 @@ fn a_small_file_cannot_make_a_scene_without_end() {
     json["nodes"] = json!(vec![json!({"mesh": 0}); 8]);
     json["scenes"][0]["nodes"] = json!((0..8).collect::<Vec<_>>());
     let error = read(&json).unwrap_err().to_string();
-    assert!(error.starts_with("not supported: scenes of more than 16777216 vertices or triangles"), "{error}");
+    assert!(error.starts_with("not supported: scenes that make so much of so little"), "{error}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub struct Package<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     members: HashMap<String, usize>,
     allowance: u64,
+    unpacked: u64,
 }
 
 impl<'a> Package<'a> {
@@ -24,7 +25,7 @@ impl<'a> Package<'a> {
             .map_err(|error| Error::malformed(At::File, format!("not a ZIP archive, as 3MF must be: {error}")))?;
         let members =
             zip.file_names().enumerate().filter_map(|(index, name)| Some((normal(&name.ok()?), index))).collect();
-        Ok(Package { zip, members, allowance: limit(bytes.len() as u64) })
+        Ok(Package { zip, members, allowance: limit(bytes.len() as u64), unpacked: 0 })
     }
 
     /// The text of a part.
@@ -34,12 +35,18 @@ impl<'a> Package<'a> {
         let member = self.zip.by_index(index).map_err(|error| malformed(error.to_string()))?;
         let bytes = read_limited(member, self.allowance).map_err(|error| within(path, error))?;
         self.allowance -= bytes.len() as u64;
+        self.unpacked += bytes.len() as u64;
         let text = String::from_utf8(bytes)
             .map_err(|error| malformed(format!("byte {} is not UTF-8", error.utf8_error().valid_up_to())))?;
         Ok(match text.strip_prefix('\u{FEFF}') {
             Some(text) => text.to_owned(),
             None => text,
         })
+    }
+
+    /// Bytes of the parts that have been read.
+    pub fn unpacked(&self) -> u64 {
+        self.unpacked
     }
 
     /// Where the model is: where the relationships say, else the first part that is called `.model`.
