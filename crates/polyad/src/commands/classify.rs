@@ -1,6 +1,5 @@
 //! `polyad classify`: what shapes are.
 
-use super::sources::view_set;
 use super::{models, sources};
 use crate::args::ClassifyArgs;
 use crate::failure::{Exit, Result};
@@ -8,6 +7,7 @@ use crate::paths;
 use crate::printer::Printer;
 use crate::table::Table;
 use polyad_shapes::Error;
+use polyad_shapes::draw::view_set;
 use polyad_shapes::embedding::Embedder;
 use polyad_shapes::job::Job;
 use polyad_shapes::model::Model;
@@ -83,7 +83,7 @@ fn classify(args: &ClassifyArgs, model: &Model, printer: &Printer, job: Job) -> 
 }
 
 fn classify_source(source: &Source, model: &Model, top: usize, job: Job) -> Result<Classified, Error> {
-    let views = view_set(source.load()?, model.render_settings(), job)?;
+    let views = view_set(&source.load()?, model.render_settings(), None, job)?;
     let ranked = model.predict(&[views])?.into_iter().flatten().take(top);
     let top = ranked.map(|(class, p)| Candidate { class, p }).collect();
     Ok(Classified { path: source.path.clone(), top })

@@ -3,6 +3,7 @@
 mod classify;
 mod completions;
 mod doctor;
+mod evaluate;
 mod gallery;
 mod help;
 mod import;
@@ -29,6 +30,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Score(args) => score::run(&args, printer),
         Command::Import(args) => import::run(&args, printer, job),
         Command::Info(args) => info::run(&args, printer, job),
+        Command::Evaluate(args) => evaluate::run(&args, printer, job),
         Command::Train(args) => train::run(&args, printer, job),
         Command::Render(args) => render::run(&args, printer, job),
         Command::Classify(args) => classify::run(&args, printer, job),

@@ -43,19 +43,3 @@ pub fn one(file: &Path, job: Job) -> Result<Source> {
         }
     }
 }
-
-pub fn view_set(
-    shape: polyad_shapes::source::Shape,
-    settings: &polyad_shapes::render::RenderSettings,
-    job: Job,
-) -> Result<polyad_shapes::view_set::ViewSet, polyad_shapes::Error> {
-    use polyad_shapes::source::Shape;
-    match shape {
-        Shape::Mesh(mesh) => polyad_shapes::render::render(
-            &polyad_shapes::normalise::normalise(&mesh, Default::default())?,
-            settings,
-            job,
-        ),
-        Shape::Photos(photos) => polyad_shapes::render::fit_photos(&photos, settings.size),
-    }
-}
