@@ -95,7 +95,7 @@ pub fn norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, relu: b
     let (gamma, beta) = (norm.gamma.val().into_dispatch(), norm.beta.val().into_dispatch());
     let (y, statistics) = Dispatch::blocked_norm(x.into_dispatch(), gamma, beta, residual, options);
     let statistics = Tensor::<2>::from_dispatch(statistics).detach();
-    let [mean, variance] = [0, 1].map(|row| statistics.clone().slice([row..row + 1]).squeeze_dim::<1>(0));
+    let [mean, variance] = [0, 1].map(|row| statistics.clone().narrow(0, row, 1).squeeze_dim::<1>(0));
     norm.remember_batch(mean, variance, numbers);
     Tensor::from_dispatch(y)
 }

@@ -1,3 +1,5 @@
+//! What normalisation promises: the unit sphere, smooth normals, and nothing from degenerate triangles.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! What every picture promises: the same bytes everywhere, no cracks, both sides of a surface, no panic.
+
 use super::*;
 use crate::mesh::Mesh;
 use crate::normalise::{Pose, normalise, random_rotation};

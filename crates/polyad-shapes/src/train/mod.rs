@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A run is a function of its recipe and the shapes: it may be stopped at any time, even killed, and goes on with the
-//! same numbers from its last state (at most a minute old).
+//! same numbers from its last state, a few seconds old.
 
 mod cache;
 mod dataset;
@@ -25,11 +25,15 @@ use burn::module::Module;
 use run::{Clock, Run, Sample};
 use state::{Position, States};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use cache::{Cache, Key, Turn};
 pub use dataset::{Dataset, Item};
 pub use recipe::{Recipe, Schedule, TrainOptions};
 pub use state::Epoch;
+
+/// The least time between two states.
+const SAVE_EVERY: Duration = Duration::from_secs(2);
 
 /// What a run gives.
 #[derive(Debug)]
@@ -96,7 +100,7 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
         states: &states,
         job,
         best: stored.as_ref().map_or(Ok(None), |stored| stored.best())?,
-        clock: Clock::going_on_after(position.seconds),
+        clock: Clock::going_on_after(position.seconds, options.save_every.unwrap_or(SAVE_EVERY)),
         position,
     };
     let network = learn(&mut run, begin, stored.as_ref())?;

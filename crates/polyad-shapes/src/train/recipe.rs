@@ -7,6 +7,7 @@ use crate::vsformer::{BackboneKind, VsFormerConfig};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a user may ask of a training run; what is `None` is the recipe's choice.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,8 @@ pub struct TrainOptions {
     pub resume: bool,
     /// Where pictures are kept; `OUT.cache` where it is left out.
     pub cache: Option<PathBuf>,
+    /// The least time between two states that are written; 2 seconds where it is left out.
+    pub save_every: Option<Duration>,
 }
 
 /// A schedule of the learning rate: it warms up, falls as a cosine, and begins anew.

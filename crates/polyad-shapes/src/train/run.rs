@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 /// View Sets read at once: in them views are mixed. 64 sets of 20 views of 224 x 224 take 64 MB.
 pub(super) const GROUP: usize = 64;
-/// How often the state is written.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// Writing states takes at most one part in so many of a run's time.
+const SAVE_SHARE: u32 = 20;
 /// Pixels of a batch of views without gradients.
 const BATCH_PIXELS: usize = 1 << 20;
 
@@ -49,11 +49,13 @@ pub(super) struct Clock {
     before: f64,
     started: Instant,
     saved: Instant,
+    pause: Duration,
 }
 
 impl Clock {
-    pub fn going_on_after(seconds: f64) -> Self {
-        Clock { before: seconds, started: Instant::now(), saved: Instant::now() }
+    /// `pause` is the least time between two states.
+    pub fn going_on_after(seconds: f64, pause: Duration) -> Self {
+        Clock { before: seconds, started: Instant::now(), saved: Instant::now(), pause }
     }
 
     pub fn seconds(&self) -> f64 {
@@ -140,10 +142,10 @@ impl Run<'_> {
         schedule.at(self.position.epoch as f64 + fraction)
     }
 
-    /// Ends a group: the state is written if that was long ago.
+    /// Ends a group.
     pub fn finish_group<M: Module>(&mut self, group: usize, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
         self.position.group = group + 1;
-        if self.clock.saved.elapsed() >= SAVE_EVERY { self.save(network, optimizer) } else { Ok(()) }
+        self.save_if_due(network, optimizer)
     }
 
     /// Ends an epoch: adds to the curve, remembers the network if it is the best of its stage.
@@ -166,15 +168,20 @@ impl Run<'_> {
         position.curve.push(epoch);
         position.epoch += 1;
         (position.group, position.loss, position.batches) = (0, 0.0, 0);
-        // Short epochs do not all write.
-        if self.clock.saved.elapsed() >= SAVE_EVERY / 4 { self.save(network, optimizer) } else { Ok(()) }
+        self.save_if_due(network, optimizer)
+    }
+
+    fn save_if_due<M: Module>(&mut self, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
+        if self.clock.saved.elapsed() >= self.clock.pause { self.save(network, optimizer) } else { Ok(()) }
     }
 
     /// Writes the state.
     pub fn save<M: Module>(&mut self, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
+        let began = Instant::now();
         self.position.seconds = self.clock.seconds();
         self.states.save(&self.position, record(network)?, optimizer, self.best.as_ref())?;
         self.clock.saved = Instant::now();
+        self.clock.pause = self.clock.pause.max(began.elapsed() * SAVE_SHARE);
         Ok(())
     }
 }

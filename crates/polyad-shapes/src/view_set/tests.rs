@@ -1,3 +1,5 @@
+//! Pictures as PNG, on disk and in sheets.
+
 use super::*;
 
 fn gradient(width: usize, height: usize, channels: usize) -> View {
