@@ -6,7 +6,10 @@ use std::fmt::Write;
 
 /// The groups, in the order in which help shows them. A test holds that each command is in one.
 pub const GROUPS: [(&str, &[&str]); 2] = [
-    ("Shapes", &["info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"]),
+    (
+        "Shapes",
+        &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"],
+    ),
     ("More", &["doctor", "completions", "help"]),
 ];
 
