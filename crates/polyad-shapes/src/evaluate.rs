@@ -106,7 +106,8 @@ pub fn measure(classes: Vec<String>, queries: &[Seen], gallery: &[Seen], failed:
     let truth: Vec<usize> = queries.iter().map(|seen| seen.item.class).collect();
     let predicted: Vec<usize> = queries.iter().filter_map(|seen| seen.predicted).collect();
     let confusion = Confusion::of(classes, &truth, &predicted)?;
-    let retrieval = with_shapes(queries, |queries| with_shapes(gallery, |gallery| retrieval::evaluate(queries, gallery)))?;
+    let retrieval =
+        with_shapes(queries, |queries| with_shapes(gallery, |gallery| retrieval::evaluate(queries, gallery)))?;
     Ok(Evaluation {
         instance_accuracy: confusion.instance_accuracy(),
         instance_interval: confusion.instance_interval(),

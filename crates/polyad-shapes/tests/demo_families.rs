@@ -3,7 +3,7 @@
 use polyad_shapes::demo::families::{coded_features, families, generate};
 use polyad_shapes::demo::stl::write_stl;
 use polyad_shapes::mesh::Mesh;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 fn each(seeds: u64) -> impl Iterator<Item = (usize, u64)> {
     (0..families().len()).flat_map(move |family| (0..seeds).map(move |seed| (family, seed)))
@@ -118,57 +118,36 @@ fn stl_holds_every_triangle_with_its_unit_normal() {
     }
 }
 
-/// The coded pairs: (even, odd).
-fn coded_pairs() -> Vec<[usize; 2]> {
-    let at = |name: String| families().iter().position(|f| *f == name);
-    let kinds = families().iter().filter_map(|f| f.strip_prefix("coded-")?.strip_suffix("-even"));
-    kinds.map(|k| ["even", "odd"].map(|p| at(format!("coded-{k}-{p}")).unwrap())).collect()
+/// The coded families, with their features.
+fn coded() -> Vec<(usize, [bool; 3])> {
+    (0..families().len()).filter_map(|family| Some((family, coded_features(family)?))).collect()
 }
 
 #[test]
-fn the_parity_of_three_features_is_the_class_and_no_pair_tells_it() {
-    assert!(coded_pairs().len() >= 2);
-    const SEEDS: u64 = 2_000;
-    for pair in coded_pairs() {
-        let mut counts: BTreeMap<(usize, bool, bool, usize), u64> = BTreeMap::new();
-        for (class, family) in pair.into_iter().enumerate() {
-            for seed in 0..SEEDS {
-                let f = coded_features(family, seed).unwrap();
-                assert_eq!(f.iter().filter(|x| **x).count() % 2, class, "{} {seed}", families()[family]);
-                for (which, (i, j)) in [(0, 1), (0, 2), (1, 2)].into_iter().enumerate() {
-                    *counts.entry((which, f[i], f[j], class)).or_default() += 1;
-                }
-            }
-        }
-        // Every state of every pair comes in both classes, each a quarter of the time (six standard deviations).
-        assert_eq!(counts.len(), 3 * 4 * 2);
-        for (state, n) in counts {
-            assert!(n.abs_diff(SEEDS / 4) < 120, "{state:?}: {n}");
-        }
+fn the_coded_families_are_all_triples_so_no_pair_of_features_tells_one() {
+    let triples: BTreeSet<[bool; 3]> = coded().into_iter().map(|(_, features)| features).collect();
+    assert_eq!((coded().len(), triples.len()), (8, 8));
+    assert_eq!(coded_features(0), None);
+    assert_eq!(coded_features(families().len()), None);
+}
+
+#[test]
+fn each_feature_of_a_coded_part_changes_its_geometry_and_nothing_else_does() {
+    let mut relative: BTreeMap<[bool; 3], Vec<f64>> = BTreeMap::new();
+    for ((family, features), seed) in coded().into_iter().flat_map(|f| (0..60).map(move |s| (f, s))) {
+        let mesh = generate(family, seed);
+        // Volume per cubed diameter: free of size and pose.
+        let squared = |p: &[f64; 3], q: &[f64; 3]| (0..3).map(|i| (p[i] - q[i]).powi(2)).sum::<f64>();
+        let pairs = mesh.positions.iter().flat_map(|p| mesh.positions.iter().map(move |q| squared(p, q)));
+        let diameter = pairs.fold(0.0, f64::max);
+        let volume: f64 = volumes(&mesh).iter().sum();
+        relative.entry(features).or_default().push(volume / diameter.powf(1.5));
     }
-    assert_eq!(coded_features(0, 0), None);
-}
-
-#[test]
-fn each_feature_of_a_coded_part_changes_its_geometry() {
-    for pair in coded_pairs() {
-        let mut relative: BTreeMap<[bool; 3], Vec<f64>> = BTreeMap::new();
-        for (family, seed) in pair.into_iter().flat_map(|f| (0..100).map(move |s| (f, s))) {
-            let mesh = generate(family, seed);
-            // Volume per cubed diameter: free of size and pose.
-            let squared = |p: &[f64; 3], q: &[f64; 3]| (0..3).map(|i| (p[i] - q[i]).powi(2)).sum::<f64>();
-            let pairs = mesh.positions.iter().flat_map(|p| mesh.positions.iter().map(move |q| squared(p, q)));
-            let diameter = pairs.fold(0.0, f64::max);
-            let volume: f64 = volumes(&mesh).iter().sum();
-            relative.entry(coded_features(family, seed).unwrap()).or_default().push(volume / diameter.powf(1.5));
-        }
-        assert_eq!(relative.len(), 8);
-        let mean = |f: [bool; 3]| relative[&f].iter().sum::<f64>() / relative[&f].len() as f64;
-        for feature in 0..3 {
-            let mut only = [false; 3];
-            only[feature] = true;
-            let change = (mean(only) / mean([false; 3]) - 1.0).abs();
-            assert!(change > 0.02, "{} feature {feature} changes the volume by {change}", families()[pair[0]]);
-        }
+    let mean = |f: [bool; 3]| relative[&f].iter().sum::<f64>() / relative[&f].len() as f64;
+    for feature in 0..3 {
+        let mut only = [false; 3];
+        only[feature] = true;
+        let change = (mean(only) / mean([false; 3]) - 1.0).abs();
+        assert!(change > 0.02, "feature {feature} changes the volume by {change}");
     }
 }

@@ -1,22 +1,26 @@
 //! The families of generated parts: their names, and how one part of a family is made.
 
-use super::random::Random;
-use super::solid::{mapped, moved};
+use super::solid::{mapped, moved, rotation};
 use super::{coded, hardware, household};
 use crate::mesh::Mesh;
+use crate::random::Random;
 
 type Builder = fn(&mut Random) -> Mesh;
 
 /// Name and builder of every family. The order is part of what a seed means.
-const FAMILIES: [(&str, Builder); 20] = [
+const FAMILIES: [(&str, Builder); 24] = [
     ("angle-bracket", hardware::angle_bracket),
     ("ball-bearing", hardware::ball_bearing),
     ("bottle", household::bottle),
     ("chair", household::chair),
-    ("coded-tray-even", |random| coded::tray(random, false)),
-    ("coded-tray-odd", |random| coded::tray(random, true)),
-    ("coded-wheel-even", |random| coded::wheel(random, false)),
-    ("coded-wheel-odd", |random| coded::wheel(random, true)),
+    ("coded-wheel-000", |random| coded::wheel(random, [false, false, false])),
+    ("coded-wheel-001", |random| coded::wheel(random, [false, false, true])),
+    ("coded-wheel-010", |random| coded::wheel(random, [false, true, false])),
+    ("coded-wheel-011", |random| coded::wheel(random, [false, true, true])),
+    ("coded-wheel-100", |random| coded::wheel(random, [true, false, false])),
+    ("coded-wheel-101", |random| coded::wheel(random, [true, false, true])),
+    ("coded-wheel-110", |random| coded::wheel(random, [true, true, false])),
+    ("coded-wheel-111", |random| coded::wheel(random, [true, true, true])),
     ("flange", hardware::flange),
     ("hex-bolt", hardware::hex_bolt),
     ("hex-nut", hardware::hex_nut),
@@ -54,20 +58,18 @@ pub fn families() -> &'static [&'static str] {
 pub fn generate(family: usize, seed: u64) -> Mesh {
     let mut part = FAMILIES[family].1(&mut stream(family, seed));
     let mut pose = Random::new(seed, (FAMILIES.len() + family) as u64);
-    part = mapped(part, pose.rotation());
+    part = mapped(part, rotation(&mut pose));
     let by = std::array::from_fn(|_| pose.between(-20.0, 20.0));
     part = moved(part, by);
     part.unit = Some("millimeter".into());
     part
 }
 
-/// Which of the three features a part of a coded family has; `None` for the other families. See [`coded`].
-///
-/// # Panics
-/// If `family` is not below `families().len()`.
-pub fn coded_features(family: usize, seed: u64) -> Option<[bool; 3]> {
-    let parity = FAMILIES[family].0.strip_prefix("coded-")?.rsplit_once("-")?.1;
-    Some(coded::features(&mut stream(family, seed), parity == "odd"))
+/// Which of the three features (dome, cross, lug) the parts of a coded family have; `None` for the other families, and
+/// where there is no such family. See [`coded`].
+pub fn coded_features(family: usize) -> Option<[bool; 3]> {
+    let code = FAMILIES.get(family)?.0.strip_prefix("coded-wheel-")?.as_bytes();
+    code.try_into().ok().map(|code: [u8; 3]| code.map(|digit| digit == b'1'))
 }
 
 /// The numbers that the dimensions of a part are drawn from.

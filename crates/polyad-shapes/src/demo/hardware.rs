@@ -1,11 +1,11 @@
 //! Fasteners, drives and fittings. Lengths in millimetres; axes of turning along z.
 
-use super::random::Random;
 use super::solid::{
     Outline, ball, circle, cuboid, extrude, merge, moved, polar, polygon, rectangle, revolve, shifted, tube, turned,
 };
 use super::sweep::sweep;
 use crate::mesh::Mesh;
+use crate::random::Random;
 use std::f64::consts::TAU;
 
 /// A bolt with a hexagonal head and a thread of ridges (without its pitch).

@@ -1,9 +1,9 @@
 //! Household things: mug, bottle, table, chair. Z is up; lengths in millimetres, furniture at a tenth of its size.
 
-use super::random::Random;
 use super::solid::{Outline, cuboid, extrude, merge, moved, polar, rectangle, revolve, tube};
 use super::sweep::sweep;
 use crate::mesh::Mesh;
+use crate::random::Random;
 use std::f64::consts::TAU;
 
 /// A cup, straight or slightly conical, with a handle.

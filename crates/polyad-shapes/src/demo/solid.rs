@@ -3,8 +3,8 @@
 //! A part is a union of overlapping closed solids: every edge of each belongs to two triangles, and what lies inside
 //! another solid is never seen.
 
-use super::random::Random;
 use crate::mesh::Mesh;
+use crate::random::Random;
 use std::f64::consts::TAU;
 
 /// A closed outline in the plane, without repeated points, in either direction.
@@ -189,4 +189,17 @@ fn directed(outline: &[[f64; 2]], counter_clockwise: bool) -> Outline {
         points.reverse();
     }
     points
+}
+
+/// A rotation, uniform over all of them (Shoemake: a quaternion from three uniform numbers).
+pub(super) fn rotation(random: &mut Random) -> Matrix {
+    let u = random.between(0.0, 1.0);
+    let (a, b) = (random.between(0.0, TAU), random.between(0.0, TAU));
+    let (p, q) = ((1.0 - u).sqrt(), u.sqrt());
+    let (x, y, z, w) = (p * libm::sin(a), p * libm::cos(a), q * libm::sin(b), q * libm::cos(b));
+    [
+        [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - z * w), 2.0 * (x * z + y * w)],
+        [2.0 * (x * y + z * w), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - x * w)],
+        [2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y)],
+    ]
 }

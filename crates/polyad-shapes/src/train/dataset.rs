@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn folders_named_train_and_test_are_believed() {
-        let root = tree(&["b/train/1.off", "b/train/2.off", "b/test/3.off", "a/train/4.off", "a/test/5.off", "a/val/6.off"]);
+        let root =
+            tree(&["b/train/1.off", "b/train/2.off", "b/test/3.off", "a/train/4.off", "a/test/5.off", "a/val/6.off"]);
         let data = Dataset::open(root.path(), 1, Job::silent()).expect("a data set");
         assert_eq!(data.classes, ["a", "b"]);
         assert_eq!(names(&data.split("test").expect("test")), ["5.off", "3.off"]);

@@ -235,4 +235,3 @@ fn difference(name: &str, a: &serde_json::Value, b: &serde_json::Value) -> Optio
         _ => (a != b).then(|| (name.to_owned(), a.to_string(), b.to_string())),
     }
 }
-

@@ -116,7 +116,9 @@ impl Recipe {
         let mut recipe = if options.paper { Self::paper(&begin) } else { Self::ours(&begin) };
         recipe.freeze = options.freeze;
         if options.freeze && begin.model.is_none() {
-            return Err(Error::Invalid("--freeze keeps an initializer's weights: name a model with --initializer".into()));
+            return Err(Error::Invalid(
+                "--freeze keeps an initializer's weights: name a model with --initializer".into(),
+            ));
         }
         recipe.begin = begin.model.map(|(path, _)| path);
         recipe.seed = options.seed;
@@ -133,9 +135,7 @@ impl Recipe {
         network.dim = options.dim.unwrap_or(network.dim);
         network.order = options.order.unwrap_or(network.order);
         network.check()?;
-        for (schedule, epochs) in
-            [(&mut recipe.stage1, options.stage1_epochs), (&mut recipe.stage2, options.epochs)]
-        {
+        for (schedule, epochs) in [(&mut recipe.stage1, options.stage1_epochs), (&mut recipe.stage2, options.epochs)] {
             if let Some(epochs) = epochs {
                 // A cycle that was the whole schedule stays the whole.
                 schedule.cycle = if schedule.cycle == schedule.epochs { epochs } else { schedule.cycle };
@@ -151,11 +151,7 @@ impl Recipe {
 
     /// Small pictures of turned shapes; stage 2 on features that stage 1 has made.
     fn ours(begin: &Begin) -> Self {
-        let network = VsFormerConfig {
-            layers: 2,
-            dim: begin.dim(),
-            ..VsFormerConfig::published(begin.kind, None)
-        };
+        let network = VsFormerConfig { layers: 2, dim: begin.dim(), ..VsFormerConfig::published(begin.kind, None) };
         let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
         Recipe {
             architecture: network,
