@@ -4,6 +4,24 @@ use super::values::{PictureArgs, within};
 use clap::Args;
 use std::path::PathBuf;
 
+/// Make a library of parts, train on it, search it and report: the whole path in one command
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad demo --out demo
+  polyad index my-parts --out my-parts.index --model demo/model
+
+Takes at most 5 minutes on two cores. DIR then holds `model`, `gallery.png`, `report.html` and the parts. An interrupted \
+run goes on when it is started again.")]
+pub struct DemoArgs {
+    /// Folder to write; it is made where it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Every number drawn follows from it
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
 /// Learn the classes of a folder of shapes
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -6,7 +6,7 @@ mod published;
 mod shapes;
 mod values;
 
-pub use learn::{EvaluateArgs, TrainArgs};
+pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
 pub use shapes::{ClassifyArgs, GalleryArgs, IndexArgs, InfoArgs, RenderArgs, SearchArgs};
@@ -44,6 +44,7 @@ pub struct OutputArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(DemoArgs),
     Info(InfoArgs),
     Render(RenderArgs),
     Train(TrainArgs),

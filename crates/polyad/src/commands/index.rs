@@ -32,7 +32,7 @@ fn update(args: &IndexArgs, job: Job) -> Result<Report> {
         model: Some(models::IN_INDEX.to_owned()),
     };
     let mut writer = IndexWriter::open(&args.out, &settings)?;
-    models::keep(&model, &args.out)?;
+    models::keep(args.model.as_deref(), &args.out)?;
     Ok(writer.update(&Folder::new(dir, &model)?, job)?)
 }
 

@@ -2,6 +2,7 @@
 
 mod classify;
 mod completions;
+mod demo;
 mod doctor;
 mod evaluate;
 mod gallery;
@@ -24,18 +25,19 @@ use polyad_shapes::job::Job;
 /// Runs a command.
 pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
     match command {
+        Command::Demo(args) => demo::run(&args, printer, job),
+        Command::Info(args) => info::run(&args, printer, job),
+        Command::Render(args) => render::run(&args, printer, job),
+        Command::Train(args) => train::run(&args, printer, job),
+        Command::Evaluate(args) => evaluate::run(&args, printer, job),
+        Command::Classify(args) => classify::run(&args, printer, job),
+        Command::Index(args) => index::run(&args, printer, job),
+        Command::Search(args) => search::run(&args, printer, job),
+        Command::Gallery(args) => gallery::run(&args, printer, job),
+        Command::Score(args) => score::run(&args, printer),
+        Command::Import(args) => import::run(&args, printer, job),
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),
-        Command::Score(args) => score::run(&args, printer),
-        Command::Import(args) => import::run(&args, printer, job),
-        Command::Info(args) => info::run(&args, printer, job),
-        Command::Evaluate(args) => evaluate::run(&args, printer, job),
-        Command::Train(args) => train::run(&args, printer, job),
-        Command::Render(args) => render::run(&args, printer, job),
-        Command::Classify(args) => classify::run(&args, printer, job),
-        Command::Gallery(args) => gallery::run(&args, printer, job),
-        Command::Index(args) => index::run(&args, printer, job),
-        Command::Search(args) => search::run(&args, printer, job),
     }
 }

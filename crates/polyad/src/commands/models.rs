@@ -2,7 +2,9 @@
 
 use crate::failure::{Failure, Result};
 use crate::paths;
+use polyad_shapes::Error;
 use polyad_shapes::model::Model;
+use std::fs;
 use std::path::Path;
 
 /// Where an index keeps the model it was built with, so that a search need not be told.
@@ -25,8 +27,13 @@ pub fn of_index(named: Option<&Path>, index: &Path) -> Result<Model> {
     }
 }
 
-/// Puts a model into an index that has none.
-pub fn keep(model: &Model, index: &Path) -> Result<()> {
+/// Puts a copy of the model's file into an index that has none. The copy is byte for byte: a model's identity is a
+/// digest of its file.
+pub fn keep(named: Option<&Path>, index: &Path) -> Result<()> {
     let kept = index.join(IN_INDEX);
-    if kept.is_file() { Ok(()) } else { Ok(model.save(&kept)?) }
+    let Some(model) = named.filter(|_| !kept.is_file()) else { return Ok(()) };
+    // Only one process writes to an index, so the name is free; what a killed one left there is written over.
+    let unfinished = index.join("model.unfinished");
+    let copied = fs::copy(model, &unfinished).and_then(|_| fs::rename(&unfinished, &kept));
+    copied.map_err(|why| Error::io(&kept, why).into())
 }

@@ -101,6 +101,8 @@ fn a_folder_is_indexed_updated_searched_and_shown() {
     assert_eq!(counts(&first[0]), [6, 0, 0, 0, 1]);
     assert_eq!(first[0]["failed"][0]["path"], "parts/broken.stl");
     assert_eq!(counts(&json(&folder, &index)[0]), [0, 0, 0, 6, 1], "the index keeps its model");
+    let bytes = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert!(bytes("parts.index/model.safetensors") == bytes("model"), "byte for byte");
 
     let found =
         json(&folder, &["search", "parts.index", "parts/box 3.stl", "parts/box 0.stl", "-k", "3", "--sheet", "f.png"]);

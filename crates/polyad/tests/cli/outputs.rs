@@ -74,3 +74,12 @@ fn ctrl_c_ends_with_130_and_leaves_no_file() {
     assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (Some(130), "", "cancelled\n"));
     assert_eq!(names(folder.path()), ["ball.stl"]);
 }
+
+#[test]
+fn a_demonstration_goes_into_a_folder_only() {
+    let folder = tempdir().unwrap();
+    put(folder.path(), "file", b"x");
+    let run = polyad(folder.path(), &["demo", "--out", "file"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert_eq!(run.stderr, "error: file: is a file, a folder is to be written\n");
+}
