@@ -88,6 +88,7 @@ fn options(args: &TrainArgs) -> TrainOptions {
         seed: args.seed,
         resume: args.resume,
         cache: args.cache.clone(),
+        save_every: None,
     }
 }
 
