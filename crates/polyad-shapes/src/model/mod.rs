@@ -2,7 +2,7 @@
 //! the classes are called.
 //!
 //! A model is one safetensors file whose metadata hold a JSON header ([`Header`]). [`Model`] reads, writes and runs it;
-//! [`import`] makes one of PyTorch's checkpoints.
+//! [`import()`] makes one of PyTorch's checkpoints.
 
 mod batches;
 mod checkpoint;

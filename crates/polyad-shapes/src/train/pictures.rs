@@ -94,7 +94,8 @@ mod tests {
             let moved = jittered(&view, &mut Random::new(1, stream));
             let dark: Vec<usize> = (0..48 * 48).filter(|i| moved.pixels[*i] != 255).collect();
             assert_eq!(dark.len(), 1);
-            assert!((70..=131).contains(&moved.pixels[dark[0]]), "{}", moved.pixels[dark[0]]);
+            // Darkness 155, times 0.8 to 1.2.
+            assert!((69..=131).contains(&moved.pixels[dark[0]]), "{}", moved.pixels[dark[0]]);
             places.insert(dark[0]);
         }
         assert!(places.len() > 10, "{places:?}");
