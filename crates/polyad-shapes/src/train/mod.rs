@@ -113,11 +113,21 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let curve = run.position.curve.clone();
     let mut header = Header::new(recipe.architecture.clone(), recipe.render.clone(), Some(data.classes.clone()));
     header.input = input;
-    header.training = serde_json::json!({ "recipe": recipe, "curve": curve, "best": best });
+    let timeless_curve: Vec<serde_json::Value> = curve.iter().map(timeless).collect();
+    header.training = serde_json::json!({ "recipe": recipe, "curve": timeless_curve, "best": timeless(&best) });
     let model = Model::new(network, header)?;
     model.save(out)?;
     states.clear()?;
     Ok(Trained { model, curve, best, shapes: (data.train.len(), data.validation.len()), failures })
+}
+
+/// An epoch for the model's file, which must not depend on how long it took.
+fn timeless(epoch: &Epoch) -> serde_json::Value {
+    let mut value = serde_json::json!(epoch);
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("seconds");
+    }
+    value
 }
 
 /// Both stages, from where the run is.
