@@ -1,6 +1,6 @@
 //! The index at 100,000 shapes of 1,024 numbers: building it, and its answers beside brute force.
 //!
-//! `cargo bench -p polyad-shapes --bench index [-- SHAPES]`
+//! `cargo bench --workspace --bench index [-- SHAPES]`
 //!
 //! The embeddings are 500 clusters in 32 latent dimensions plus noise, all moved by a common vector as those of one
 //! network are; three in ten are near-duplicates of another (a thousandth of noise), where graphs are weak. Views

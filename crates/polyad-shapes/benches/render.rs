@@ -1,4 +1,4 @@
-//! Views a second, on one mesh of about 50,000 triangles: `cargo bench -p polyad-shapes --bench render [FILE]`.
+//! Views a second, on one mesh of about 50,000 triangles: `cargo bench --workspace --bench render [FILE]`.
 //!
 //! Without FILE the mesh is an armadillo of the shared data, or a generated one where that is absent. Times are the
 //! best of many runs, in turn for each setting, so that a busy moment of the machine spoils none of them; the

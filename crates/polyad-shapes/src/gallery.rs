@@ -16,6 +16,7 @@
 use crate::error::{Error, Result};
 use crate::index::{Entries, Index};
 use crate::job::Job;
+use crate::whole_file;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -41,17 +42,7 @@ pub const NEIGHBOURS: usize = 12;
 /// [`Error::Io`] if `out` cannot be written, [`Error::Index`] if the index is damaged, [`Error::Cancelled`].
 pub fn write_gallery(index: &Index, title: &str, out: &Path, job: Job) -> Result<usize> {
     let entries = index.entries()?;
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".gallery-");
-    // As for any new file, which a temporary one is not by itself: a page is made to be shared.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
-    let mut page = Page { file: BufWriter::new(temporary.as_file()), out };
-    page.write(&entries, title, job)?;
-    drop(page);
-    temporary.persist(out).map_err(|e| Error::io(out, e.error))?;
+    whole_file::write_with(out, |file| Page { file: BufWriter::new(file), out }.write(&entries, title, job))?;
     Ok(entries.len())
 }
 

@@ -123,6 +123,7 @@ fn a_trained_model_is_measured_on_what_it_has_not_seen_and_refuses_other_classes
     std::fs::write(shapes.join("mug/train/broken.stl"), "solid nothing").expect("a file");
     let trained = train(&shapes, &out, &options(), Job::silent()).expect("a model");
     assert_eq!(trained.failures.len(), 1);
+    assert_eq!(trained.shapes.0 + trained.shapes.1, 12, "the broken one is not counted");
     assert!(trained.failures[0].path.ends_with("broken.stl"));
 
     let options = EvaluateOptions::default();

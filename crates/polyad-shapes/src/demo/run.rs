@@ -17,6 +17,7 @@ use crate::report::{Chart, Confusion, Curve, NeighbourRow, Report, Scale, Thumbn
 use crate::source::Shape;
 use crate::train::{Dataset, Epoch, TrainOptions, Trained, train};
 use crate::view_set::{View, sheet, write_view};
+use crate::whole_file;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -90,7 +91,7 @@ pub fn run(dir: &Path, options: &DemoOptions, job: Job) -> Result<Demo> {
     let demo = Demo { evaluation, model, parts, gallery: dir.join("gallery.png"), report: dir.join("report.html") };
     write_view(&demo.gallery, &gallery_sheet(&rows)?)?;
     let html = report(&demo.evaluation, &trained, rows, options)?.to_html();
-    write_whole(&demo.report, html.as_bytes())?;
+    whole_file::write(&demo.report, html.as_bytes())?;
     Ok(demo)
 }
 
@@ -109,20 +110,12 @@ fn write_parts(parts: &Path, options: &DemoOptions, job: Job) -> Result<()> {
             std::fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
             // Neighbouring seeds give unrelated parts; a seed's own parts do not overlap with the next one's.
             let seed = options.seed.wrapping_mul(1 << 20).wrapping_add(index as u64);
-            write_whole(&path, &write_stl(&generate(family, seed)))?;
+            whole_file::write(&path, &write_stl(&generate(family, seed)))?;
         }
         job.reporter().advance(1);
         Ok(())
     })?;
     job.reporter().end();
-    Ok(())
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error| Error::io(path, error);
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
 

@@ -41,7 +41,10 @@ const FRESH: &str = ".new";
 const STEP: usize = 1 << 20;
 /// What a reader maps beyond the file, so that it need not notice a writer's growth. Addresses only, no memory.
 const READER_ROOM: usize = 1 << 36;
-const TABLES: u32 = 10;
+/// The names of [`Tables`] of bytes, in their order.
+const NAMES: [&str; 9] = ["meta", "paths", "contents", "shapes", "sets", "views", "thumbnails", "sizes", "places"];
+const GRAPH: &str = "graph";
+const TABLES: u32 = NAMES.len() as u32 + 1;
 
 /// The tables, see the module's head.
 #[derive(Clone, Copy)]
@@ -56,6 +59,15 @@ pub(super) struct Tables {
     pub sizes: Table,
     pub places: Table,
     pub graph: hannoy::Database<'static, Cosine>,
+}
+
+impl Tables {
+    /// From a table for each of [`NAMES`].
+    fn of(tables: Vec<Table>, graph: hannoy::Database<'static, Cosine>) -> Self {
+        let [meta, paths, contents, shapes, sets, views, thumbnails, sizes, places] =
+            tables[..].try_into().expect("one for each name");
+        Tables { meta, paths, contents, shapes, sets, views, thumbnails, sizes, places, graph }
+    }
 }
 
 /// An open environment.
@@ -78,38 +90,17 @@ impl Store {
         let txn = env.read_txn().map_err(|e| Fault::from(e).at(folder))?;
         let tables = env
             .open_databases_and_commit(txn, |opener, txn| -> Outcome<_> {
-                let table = |name: &str| opener.open_database::<Bytes, Bytes>(txn, Some(name));
-                let all = (
-                    table("meta")?,
-                    table("paths")?,
-                    table("contents")?,
-                    table("shapes")?,
-                    table("sets")?,
-                    table("views")?,
-                    table("thumbnails")?,
-                    table("sizes")?,
-                    table("places")?,
-                    opener.open_database(txn, Some("graph"))?,
-                );
-                Ok(CommitOrAbort::<_, ()>::Commit(all))
+                let tables = NAMES.map(|name| opener.open_database::<Bytes, Bytes>(txn, Some(name)));
+                Ok(CommitOrAbort::<_, ()>::Commit((tables, opener.open_database(txn, Some(GRAPH)))))
             })
             .map_err(|fault: Fault| fault.at(folder))?
-            .commit();
+            .commit()
+            .expect("the closure above always commits");
+        let (tables, graph) = tables;
+        let tables = tables.into_iter().collect::<heed::Result<Option<Vec<_>>>>().map_err(Fault::from);
+        let graph = graph.map_err(Fault::from).map_err(|fault| fault.at(folder))?;
         let tables =
-            tables.and_then(|(meta, paths, contents, shapes, sets, views, thumbnails, sizes, places, graph)| {
-                Some(Tables {
-                    meta: meta?,
-                    paths: paths?,
-                    contents: contents?,
-                    shapes: shapes?,
-                    sets: sets?,
-                    views: views?,
-                    thumbnails: thumbnails?,
-                    sizes: sizes?,
-                    places: places?,
-                    graph: graph?,
-                })
-            });
+            tables.map_err(|fault| fault.at(folder))?.zip(graph).map(|(tables, graph)| Tables::of(tables, graph));
         let tables = tables.ok_or_else(|| damaged(folder, "tables are missing"))?;
         Ok(Store { env, tables, folder: folder.to_owned() })
     }
@@ -147,25 +138,13 @@ impl Store {
             let txn = env.write_txn()?;
             let tables = env
                 .create_databases_and_commit(txn, |opener, txn| -> Outcome<_> {
-                    let mut table = |name: &str| opener.create_database::<Bytes, Bytes>(txn, Some(name));
-                    let all = (
-                        table("meta")?,
-                        table("paths")?,
-                        table("contents")?,
-                        table("shapes")?,
-                        table("sets")?,
-                        table("views")?,
-                        table("thumbnails")?,
-                        table("sizes")?,
-                        table("places")?,
-                        opener.create_database(txn, Some("graph"))?,
-                    );
-                    Ok(CommitOrAbort::<_, ()>::Commit(all))
+                    let tables = NAMES.map(|name| opener.create_database::<Bytes, Bytes>(txn, Some(name)));
+                    Ok(CommitOrAbort::<_, ()>::Commit((tables, opener.create_database(txn, Some(GRAPH)))))
                 })?
                 .commit()
                 .expect("the closure above always commits");
-            let (meta, paths, contents, shapes, sets, views, thumbnails, sizes, places, graph) = tables;
-            Ok(Tables { meta, paths, contents, shapes, sets, views, thumbnails, sizes, places, graph })
+            let (tables, graph) = tables;
+            Ok(Tables::of(tables.into_iter().collect::<heed::Result<Vec<_>>>()?, graph?))
         };
         let tables = create().map_err(|fault| fault.at(folder))?;
         Ok(Store { env, tables, folder: folder.to_owned() })

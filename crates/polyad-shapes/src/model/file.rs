@@ -14,12 +14,13 @@ use super::header::{Header, Precision};
 use super::weights::{self, Layout, Stored};
 use super::{Model, first_names};
 use crate::error::{Error, Result};
+use crate::whole_file;
 use burn::tensor::{Device, TensorData};
 use burn_store::bridge;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// The key of the header in the file's metadata.
@@ -41,7 +42,7 @@ impl Model {
             .collect::<Result<_>>()?;
         let metadata = HashMap::from([(KEY.to_owned(), json(&self.header)?)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| Error::Model(error.to_string()))?;
-        write_whole(path, &bytes).map_err(|error| Error::io(path, error))
+        whole_file::write(path, &bytes)
     }
 
     /// Reads a model. What is damaged, truncated, foreign, or newer than this version is refused, and told apart.
@@ -185,17 +186,4 @@ fn to_stored(name: String, view: &TensorView<'_>) -> Result<Stored> {
     let data = TensorData::try_from_bytes(bytes, Shape::from(view.shape().to_vec()), dtype)
         .map_err(|error| Error::Model(format!("{name}: {error}")))?;
     Ok(bridge::from_data(data, name, None))
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private; a model is readable as any file of its owner is.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".polyad-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

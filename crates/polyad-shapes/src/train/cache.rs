@@ -140,6 +140,7 @@ impl Cache {
         let folder = path.parent().unwrap_or(&self.folder);
         let failed = |error| Error::io(&path, error);
         std::fs::create_dir_all(folder).map_err(failed)?;
+        // Not synced: a file that a power cut spoils fails its digest and is made anew.
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
         file.write_all(&encode(views).map_err(failed)?).map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;

@@ -10,6 +10,7 @@
 
 mod cache;
 mod dataset;
+mod loss;
 mod pictures;
 mod recipe;
 mod run;
@@ -85,8 +86,8 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let turns: Vec<Turn> = std::iter::once(Turn::AsIs)
         .chain((0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k }))
         .collect();
-    let train = samples(&cache, &data.train, &turns, &mut failures, job)?;
-    let validation = samples(&cache, &data.validation, &turns, &mut failures, job)?;
+    let (train, learnt) = samples(&cache, &data.train, &turns, &mut failures, job)?;
+    let (validation, validating) = samples(&cache, &data.validation, &turns, &mut failures, job)?;
     check_readable(&train, &data)?;
 
     let (begin, input) = beginning(&recipe)?;
@@ -118,7 +119,7 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let model = Model::new(network, header)?;
     model.save(out)?;
     states.clear()?;
-    Ok(Trained { model, curve, best, shapes: (data.train.len(), data.validation.len()), failures })
+    Ok(Trained { model, curve, best, shapes: (learnt, validating), failures })
 }
 
 /// An epoch for the model's file, which must not depend on how long it took.
@@ -130,30 +131,45 @@ fn timeless(epoch: &Epoch) -> serde_json::Value {
     value
 }
 
-/// Both stages, from where the run is.
+/// All stages, from where the run is.
 fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&state::Stored>) -> Result<VsFormer> {
     let device = Run::device();
-    let architecture = &run.recipe.architecture;
-    let classes = architecture.classes.unwrap_or_default();
+    let recipe = run.recipe;
+    let classes = recipe.architecture.classes.unwrap_or_default();
     device.seed(run.random(5, 0).next());
-    let mut begin = begin;
+    let mut network = begin;
+    // Only the stage that was interrupted goes on with an optimizer that has been used.
+    let mut stored = stored;
     if run.position.stage == 1 {
-        let fresh = ViewClassifier::new(begin.initializer.clone(), architecture.dim, classes, &device);
-        let (network, optimizer) = match stored {
+        let fresh = ViewClassifier::new(network.initializer.clone(), recipe.architecture.dim, classes, &device);
+        let (views, optimizer) = match stored.take() {
             Some(stored) => (stored.network(fresh)?, stored.optimizer(run.sgd())?),
             None => (fresh, run.sgd()),
         };
-        begin.initializer = run.stage1(network, optimizer)?.initializer;
-        run.position.stage = 2;
-        run.position.epoch = 0;
-        let optimizer = run.adamw();
-        run.save(&begin, &optimizer)?;
-        return run.stage2(begin, optimizer);
+        network.initializer = run.stage1(views, optimizer)?.initializer;
+        run.next_stage(&network)?;
     }
-    match stored {
-        Some(stored) => run.stage2(stored.network(begin)?, stored.optimizer(run.adamw())?),
-        None => run.stage2(begin, run.adamw()),
+    let frozen = recipe.stage2_frozen || recipe.freeze;
+    for (stage, schedule, frozen) in [
+        (2, (recipe.stage2.clone(), recipe.stage2_batch), frozen),
+        (3, (recipe.stage3.clone(), recipe.stage3_batch), false),
+    ] {
+        if run.position.stage != stage {
+            continue;
+        }
+        let optimizer = match stored.take() {
+            Some(stored) => {
+                network = stored.network(network)?;
+                stored.optimizer(run.adamw())?
+            }
+            None => run.adamw(),
+        };
+        network = run.sets(network, optimizer, schedule, frozen)?;
+        if stage == 2 && !recipe.freeze && recipe.stage3.epochs > 0 {
+            run.next_stage(&network)?;
+        }
     }
+    Ok(network)
 }
 
 /// A fresh network, with the initializer of the model that the recipe begins with, and how its pixels become numbers.
@@ -184,23 +200,26 @@ fn first_position(recipe: &Recipe, shapes: String) -> Position {
     }
 }
 
-/// The View Sets of shapes in all turns. Shapes that cannot be read are listed.
+/// The View Sets of shapes in all turns, and the number of shapes. Those that cannot be read are listed.
 fn samples(
     cache: &Cache,
     items: &[Item],
     turns: &[Turn],
     failures: &mut Vec<Failure>,
     job: Job,
-) -> Result<Vec<Sample>> {
+) -> Result<(Vec<Sample>, usize)> {
     let sources: Vec<&Source> = items.iter().map(|item| &item.source).collect();
-    let mut found = Vec::new();
+    let (mut found, mut shapes) = (Vec::new(), 0);
     for (item, keys) in items.iter().zip(cache.fill(&sources, turns, job)?) {
         match keys {
-            Ok(keys) => found.extend(keys.into_iter().map(|key| Sample { key, class: item.class })),
+            Ok(keys) => {
+                found.extend(keys.into_iter().map(|key| Sample { key, class: item.class }));
+                shapes += 1;
+            }
             Err(error) => failures.push(Failure { path: item.source.path.clone(), error: error.reason() }),
         }
     }
-    Ok(found)
+    Ok((found, shapes))
 }
 
 fn check_readable(train: &[Sample], data: &Dataset) -> Result<()> {

@@ -104,6 +104,12 @@ pub struct Recipe {
     pub stage2_batch: usize,
     /// Stage 2 trains encoder and head only, on features computed once.
     pub stage2_frozen: bool,
+    /// Stage 3, by AdamW, which refines the whole network.
+    pub stage3: Schedule,
+    /// Shapes of a batch of it.
+    pub stage3_batch: usize,
+    /// The weight of contrast between View Sets, beside that of their classes.
+    pub contrast: f64,
     /// Views are moved, mirrored and dropped at random.
     pub jitter: bool,
     /// The share of the target spread over all classes.
@@ -168,6 +174,15 @@ impl Recipe {
             stage2: Schedule { epochs: 20, rate: 1e-3, warm_up: 1.0, cycle: 20, decay: 1.0 },
             stage2_batch: 64,
             stage2_frozen: true,
+            stage3: Schedule {
+                epochs: x("FINE", 3.0) as usize,
+                rate: x("RATE", 2e-4),
+                warm_up: 0.25,
+                cycle: x("FINE", 3.0) as usize,
+                decay: 1.0,
+            },
+            stage3_batch: 16,
+            contrast: x("CONTRAST", 0.5),
             jitter: true,
             smoothing: 0.1,
             seed: 0,
@@ -189,11 +204,18 @@ impl Recipe {
             stage2: Schedule { epochs: 300, rate: 1e-3, warm_up: 5.0, cycle: 100, decay: 0.6 },
             stage2_batch: 32,
             stage2_frozen: false,
+            stage3: Schedule { epochs: 0, rate: 0.0, warm_up: 0.0, cycle: 0, decay: 1.0 },
+            stage3_batch: 0,
+            contrast: 0.0,
             jitter: false,
             smoothing: 0.1,
             seed: 0,
         }
     }
+}
+
+fn x(name: &str, or: f64) -> f64 {
+    std::env::var(format!("POLYAD_X_{name}")).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
 }
 
 /// What a run begins with.

@@ -9,10 +9,10 @@ use crate::job::Job;
 use crate::model::InputNormalisation;
 use crate::random::Random;
 use crate::view_set::{View, ViewSet};
+use crate::vsformer::VsFormer;
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Tensor};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -119,9 +119,8 @@ impl Run<'_> {
         network: M,
         optimizer: &mut ModuleOptimizer,
         rate: f64,
-        (logits, classes): (Tensor<2>, &[usize]),
+        loss: Tensor<1>,
     ) -> Result<M> {
-        let loss = smoothed_cross_entropy(logits, classes, self.recipe.smoothing);
         let value: f64 = loss.clone().into_scalar::<f32>().into();
         if !value.is_finite() {
             return Err(Error::Model(format!(
@@ -161,7 +160,7 @@ impl Run<'_> {
         };
         let rank = |epoch: &Epoch| (epoch.validation_accuracy.unwrap_or(0.0), -epoch.validation_loss.unwrap_or(0.0));
         // Without a validation part every epoch ties, and the last counts.
-        if position.stage == 2 && position.best.as_ref().is_none_or(|best| rank(&epoch) >= rank(best)) {
+        if position.stage >= 2 && position.best.as_ref().is_none_or(|best| rank(&epoch) >= rank(best)) {
             position.best = Some(epoch.clone());
             self.best = Some(record(network)?);
         }
@@ -175,6 +174,14 @@ impl Run<'_> {
         if self.clock.saved.elapsed() >= self.clock.pause { self.save(network, optimizer) } else { Ok(()) }
     }
 
+    /// Goes to the next stage, with a fresh optimizer.
+    pub fn next_stage(&mut self, network: &VsFormer) -> Result<()> {
+        self.position.stage += 1;
+        self.position.epoch = 0;
+        let optimizer = self.adamw();
+        self.save(network, &optimizer)
+    }
+
     /// Writes the state.
     pub fn save<M: Module>(&mut self, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
         let began = Instant::now();
@@ -183,35 +190,5 @@ impl Run<'_> {
         self.clock.saved = Instant::now();
         self.clock.pause = self.clock.pause.max(began.elapsed() * SAVE_SHARE);
         Ok(())
-    }
-}
-
-/// The mean over rows of `-(1 - α) log p[truth] - α / classes Σ log p` (Szegedy et al., arXiv 1512.00567).
-fn smoothed_cross_entropy(logits: Tensor<2>, truth: &[usize], smoothing: f64) -> Tensor<1> {
-    let [rows, _] = logits.dims();
-    let device = logits.device();
-    let truth: Vec<i64> = truth.iter().map(|class| *class as i64).collect();
-    let truth = Tensor::<2, Int>::from_data(TensorData::new(truth, [rows, 1]), &device);
-    let log_p = log_softmax(logits, 1);
-    let of_truth = log_p.clone().gather(1, truth).mean();
-    (of_truth * (1.0 - smoothing) + log_p.mean() * smoothing).neg()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn smoothed_targets_cost_what_the_formula_says() {
-        let logits = Tensor::<2>::from_data([[1.0f32, 2.0, 0.5], [0.0, 0.0, 3.0]], &Device::flex());
-        let loss: f32 = smoothed_cross_entropy(logits, &[1, 0], 0.1).into_scalar();
-        let log_p = |row: [f64; 3]| {
-            let total = row.iter().map(|x| x.exp()).sum::<f64>().ln();
-            row.map(|x| x - total)
-        };
-        let (a, b) = (log_p([1.0, 2.0, 0.5]), log_p([0.0, 0.0, 3.0]));
-        let one = |row: [f64; 3], truth: usize| -0.9 * row[truth] - 0.1 * row.iter().sum::<f64>() / 3.0;
-        let expected = (one(a, 1) + one(b, 0)) / 2.0;
-        assert!((f64::from(loss) - expected).abs() < 1e-6, "{loss} against {expected}");
     }
 }

@@ -3,7 +3,9 @@
 //! 1. Every view is classified alone, by SGD: the initializer learns to see.
 //! 2. View Sets are classified, by AdamW: the whole network learns, or, on features computed once, encoder and head.
 
+use super::loss::{contrast, smoothed_cross_entropy};
 use super::pictures::{Tally, chosen, numbers};
+use super::recipe::Schedule;
 use super::run::{GROUP, Run, Sample};
 use crate::error::Result;
 use crate::view_set::{View, ViewSet};
@@ -52,7 +54,8 @@ impl Run<'_> {
                     let (views, classes): (Vec<&View>, Vec<usize>) = views.iter().copied().unzip();
                     let logits = network.forward(self.training_input(&views, &mut random)?);
                     let rate = self.rate(&schedule, fraction);
-                    network = self.step(network, &mut optimizer, rate, (logits, &classes))?;
+                    let loss = smoothed_cross_entropy(logits, &classes, self.recipe.smoothing);
+                    network = self.step(network, &mut optimizer, rate, loss)?;
                 }
                 self.job.reporter().advance(1);
                 self.finish_group(group, &network, &optimizer)?;
@@ -77,19 +80,24 @@ impl Run<'_> {
         Ok(tally)
     }
 
-    /// Stage 2, from where the position says.
-    pub fn stage2(&mut self, mut network: VsFormer, mut optimizer: ModuleOptimizer) -> Result<VsFormer> {
-        let frozen = self.recipe.stage2_frozen || self.recipe.freeze;
-        // The initializer stays as it is, so its features are computed once.
+    /// A stage that sees View Sets, from where the position says. `frozen` leaves the initializer as it is.
+    pub fn sets(
+        &mut self,
+        mut network: VsFormer,
+        mut optimizer: ModuleOptimizer,
+        (schedule, size): (Schedule, usize),
+        frozen: bool,
+    ) -> Result<VsFormer> {
+        // An initializer that stays as it is gives the same features in every epoch.
         let features = if frozen { Some(self.all_features(&network, self.train)?) } else { None };
         let validation = if frozen { Some(self.all_features(&network, self.validation)?) } else { None };
-        let schedule = self.recipe.stage2.clone();
-        let batches = self.train.len().div_ceil(self.recipe.stage2_batch);
-        self.job.reporter().begin("stage 2: View Sets", (schedule.epochs * batches) as u64);
+        let batches = self.train.len().div_ceil(size);
+        let label = if frozen { "stage 2: features of View Sets" } else { "stage 2: View Sets" };
+        self.job.reporter().begin(label, (schedule.epochs * batches) as u64);
         self.job.reporter().advance((self.position.epoch * batches + self.position.group) as u64);
         while self.position.epoch < schedule.epochs {
             let order = self.permutation();
-            for (batch, indices) in order.chunks(self.recipe.stage2_batch).enumerate().skip(self.position.group) {
+            for (batch, indices) in order.chunks(size).enumerate().skip(self.position.group) {
                 self.job.check()?;
                 self.seed_step(batch);
                 let samples: Vec<Sample> = indices.iter().map(|index| self.train[*index]).collect();
@@ -99,9 +107,14 @@ impl Run<'_> {
                     None => self.some_views(&network, &samples, batch)?,
                 };
                 let (views, absent) = batch_views(rows, &counts)?;
-                let logits = network.logits(network.encode(views, absent))?;
+                let transition = network.encode(views, absent);
+                let mut loss =
+                    smoothed_cross_entropy(network.logits(transition.clone())?, &classes, self.recipe.smoothing);
+                if self.recipe.contrast > 0.0 {
+                    loss = loss + contrast(transition, &classes) * self.recipe.contrast;
+                }
                 let rate = self.rate(&schedule, batch as f64 / batches as f64);
-                network = self.step(network, &mut optimizer, rate, (logits, &classes))?;
+                network = self.step(network, &mut optimizer, rate, loss)?;
                 self.job.reporter().advance(1);
                 self.finish_group(batch, &network, &optimizer)?;
             }

@@ -6,7 +6,7 @@ mod sheet;
 pub use sheet::sheet;
 
 use crate::error::{At, Error, Result};
-use std::io::Write;
+use crate::whole_file;
 use std::path::{Path, PathBuf};
 
 /// Largest picture that is decoded, in pixels: about what a camera takes.
@@ -109,7 +109,7 @@ pub fn write_views(folder: &Path, stem: &str, set: &ViewSet) -> Result<Vec<PathB
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let file = |(i, view): (usize, &View)| {
         let path = folder.join(format!("{stem}_{:03}.png", i + 1));
-        write_whole(&path, &view.to_png()?)?;
+        whole_file::write(&path, &view.to_png()?)?;
         Ok(path)
     };
     set.views.iter().enumerate().map(file).collect()
@@ -120,19 +120,7 @@ pub fn write_views(folder: &Path, stem: &str, set: &ViewSet) -> Result<Vec<PathB
 /// # Errors
 /// [`Error::Io`], and those of [`View::check`].
 pub fn write_view(path: &Path, view: &View) -> Result<()> {
-    write_whole(path, &view.to_png()?)
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is the user's alone; a picture is as open as any other new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(|e| Error::io(path, e))?;
-    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
+    whole_file::write(path, &view.to_png()?)
 }
 
 #[cfg(test)]

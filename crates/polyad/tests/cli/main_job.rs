@@ -98,3 +98,41 @@ fn training_that_is_interrupted_leaves_a_state_to_go_on_from() {
     assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
     assert_eq!(json(folder, &format!("{} --resume", line.join(" ")))[0]["curve"].as_array().unwrap().len(), 401);
 }
+
+#[cfg(unix)]
+#[test]
+fn training_that_is_killed_again_and_again_gives_the_same_file_as_one_that_is_not() {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    put_library(folder, "parts");
+    let quick = QUICK.replace("--epochs 2", "--epochs 600");
+    let whole = &json(folder, &format!("train parts --out whole --cache cache {quick}"))[0];
+
+    let line = format!("train parts --out killed --cache cache --resume {quick}");
+    let mut kills = 0;
+    // SIGKILL leaves no time to tidy up. The first blows fall early, the last ones when there is a state to go on from.
+    for milliseconds in [100, 500, 2500, 3000] {
+        let mut child = crate::support::command(folder, &line.split(' ').collect::<Vec<_>>())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let due = Instant::now() + Duration::from_millis(milliseconds);
+        while Instant::now() < due && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += usize::from(!folder.join("killed").exists());
+    }
+    assert!(kills >= 2, "the run was over before it could be killed");
+    let killed = &json(folder, &line)[0];
+    let losses = |run: &Value| -> Vec<Value> {
+        run["curve"].as_array().unwrap().iter().map(|epoch| epoch["loss"].clone()).collect()
+    };
+    assert_eq!(losses(killed), losses(whole), "the loss curve goes on");
+    assert!(fs::read(folder.join("killed")).unwrap() == fs::read(folder.join("whole")).unwrap(), "another model");
+    assert_eq!(names(folder), ["cache", "killed", "parts", "whole"], "nothing torn is left");
+}

@@ -83,3 +83,28 @@ fn a_demonstration_goes_into_a_folder_only() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
     assert_eq!(run.stderr, "error: file: is a file, a folder is to be written\n");
 }
+
+#[test]
+fn score_gives_every_measure_of_both_means_and_of_each_class() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("lists")).unwrap();
+    fs::write(
+        folder.join("truth.csv"),
+        "id,synsetId,subSynsetId,modelId,split\n000001,A,A,m1,test\n000002,A,A,m2,test\n000003,B,B,m3,test\n",
+    )
+    .unwrap();
+    for (query, list) in [("1", "1 0.9\n2 0.8\n"), ("2", "2 0.9\n1 0.8\n"), ("3", "3 0.9\n1 0.8\n")] {
+        fs::write(folder.join("lists").join(query), list).unwrap();
+    }
+    let run = polyad(folder, &["score", "lists", "--truth", "truth.csv", "--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let scores = &json_lines(&run)[0];
+    for class in ["microALL", "macroALL", "A", "B"] {
+        for measure in ["P@N", "R@N", "F1@N", "mAP", "NDCG"] {
+            assert!(scores[class][measure].is_number(), "{class} {measure}: {scores}");
+        }
+    }
+    assert_eq!(scores["A"]["mAP"], 1.0);
+    assert!(polyad(folder, &["score", "lists", "--truth", "truth.csv"]).stdout.contains("macro mean"));
+}

@@ -1,0 +1,140 @@
+//! Shapes a second from a mesh's file to its embedding, and where the time goes:
+//! `cargo bench --workspace --bench embed [FOLDER]`.
+//!
+//! Without FOLDER the files are those of the shared data's `psb19`, or generated parts where that is absent. The network
+//! is our default one, with fresh weights: they do not change the time. Beside it stands the multiply-add peak of the
+//! machine, measured in the same run.
+
+use burn::tensor::Device;
+use polyad_shapes::demo::families::{families, generate};
+use polyad_shapes::demo::stl::write_stl;
+use polyad_shapes::embedding::Embedder;
+use polyad_shapes::job::Job;
+use polyad_shapes::model::{Header, Model};
+use polyad_shapes::normalise::{NormalMesh, Pose, normalise};
+use polyad_shapes::render::{RenderSettings, render};
+use polyad_shapes::source::{Shape, Source, walk};
+use polyad_shapes::view_set::ViewSet;
+use polyad_shapes::vsformer::{BackboneKind, VsFormerConfig};
+use polyad_simd::{Kernel, LANES, Simd, dispatch, level};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Shapes that are timed.
+const SHAPES: usize = 64;
+/// Runs, of which the best counts, step by step.
+const RUNS: usize = 5;
+/// Multiply-adds of the default network for one view of 96 x 96.
+const MULTIPLY_ADDS: f64 = 101e6;
+
+fn main() {
+    let folder = std::env::args().skip(1).find(|a| !a.starts_with("--")).map(PathBuf::from).or_else(shared);
+    let generated = tempfile::tempdir().expect("a folder");
+    let folder = folder.unwrap_or_else(|| generate_into(generated.path()));
+    let all = walk(&folder, Job::silent()).expect("the folder can be read").shapes;
+    // Spread over the folder, so that all classes are in it.
+    let step = (all.len() / SHAPES).max(1);
+    let sources: Vec<Source> = all.into_iter().step_by(step).take(SHAPES).collect();
+    let model = model();
+    let settings = model.render_settings().clone();
+    let mut best = [f64::MAX; 5];
+    let mut note = |step: usize, seconds: f64| best[step] = best[step].min(seconds);
+    let (mut triangles, mut views) = (0, 0);
+    for _ in 0..RUNS {
+        let (seconds, shapes) = timed(|| sources.par_iter().map(read).collect::<Vec<Shape>>());
+        note(0, seconds);
+        let (seconds, normal) = timed(|| shapes.par_iter().map(normal).collect::<Vec<NormalMesh>>());
+        note(1, seconds);
+        let draw = |mesh| render(mesh, &settings, Job::silent()).expect("the settings are good");
+        let (seconds, sets) = timed(|| normal.par_iter().map(draw).collect::<Vec<ViewSet>>());
+        note(2, seconds);
+        let (seconds, _) = timed(|| model.embed(&sets).expect("the views are its own"));
+        note(3, seconds);
+        note(4, 1.0 / peak());
+        triangles =
+            shapes.iter().map(|shape| if let Shape::Mesh(mesh) = shape { mesh.triangles.len() } else { 0 }).sum();
+        views = sets.iter().map(|set| set.views.len()).sum();
+    }
+    let n = sources.len() as f64;
+    let total: f64 = best[..4].iter().sum();
+    println!(
+        "{} files, {:.0} triangles each, {:.0} views of {}, {} threads, {}",
+        sources.len(),
+        triangles as f64 / n,
+        views as f64 / n,
+        settings.size,
+        rayon::current_num_threads(),
+        level()
+    );
+    for (name, seconds) in ["read", "normalise", "render", "network"].iter().zip(best) {
+        println!("{name:<10} {:>8.2} ms a shape {:>6.1} %", seconds / n * 1e3, 100.0 * seconds / total);
+    }
+    println!("{:<10} {:>8.2} ms a shape, {:.1} shapes/s", "all", total / n * 1e3, n / total);
+    let rate = 2.0 * MULTIPLY_ADDS * views as f64 / best[3];
+    println!("network: {:.0} % of the multiply-add peak of {:.0} GFLOP/s", 100.0 * rate * best[4], 1e-9 / best[4]);
+}
+
+fn model() -> Model {
+    let architecture = VsFormerConfig { layers: 2, dim: 256, ..VsFormerConfig::published(BackboneKind::Small, None) };
+    let network = architecture.init(&Device::flex()).expect("the default sizes");
+    let render = RenderSettings { size: 96, ..RenderSettings::default() };
+    Model::new(network, Header::new(architecture, render, None)).expect("a model without classes")
+}
+
+fn read(source: &Source) -> Shape {
+    source.load().expect("the file holds a shape")
+}
+
+fn normal(shape: &Shape) -> NormalMesh {
+    let Shape::Mesh(mesh) = shape else { panic!("the folder holds photographs") };
+    normalise(mesh, Pose::default()).expect("the mesh has triangles")
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let start = Instant::now();
+    let result = work();
+    (start.elapsed().as_secs_f64(), result)
+}
+
+/// Floating-point operations a second of all threads, in registers only.
+fn peak() -> f64 {
+    const ROUNDS: usize = 1 << 20;
+    let (seconds, _) = timed(|| rayon::broadcast(|_| std::hint::black_box(dispatch(level(), MultiplyAdds(ROUNDS)))));
+    (rayon::current_num_threads() * ROUNDS * CHAINS * LANES * 2) as f64 / seconds
+}
+
+/// Multiply-adds in flight: more than latency times units of any processor in use.
+const CHAINS: usize = 10;
+
+struct MultiplyAdds(usize);
+
+impl Kernel for MultiplyAdds {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        let (a, b) = (simd.splat(std::hint::black_box(0.999)), simd.splat(std::hint::black_box(1e-3)));
+        let mut sums = [b; CHAINS];
+        for _ in 0..self.0 {
+            for sum in &mut sums {
+                *sum = simd.mul_add(*sum, a, b);
+            }
+        }
+        sums.into_iter().map(|sum| simd.sum(sum)).sum()
+    }
+}
+
+fn shared() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let shared = std::env::var_os("POLYAD_SHARED").map_or(root.join("../shared"), PathBuf::from);
+    Some(shared.join("data/psb19")).filter(|folder| folder.exists())
+}
+
+fn generate_into(folder: &Path) -> PathBuf {
+    for seed in 0..SHAPES {
+        let part = write_stl(&generate(seed % families().len(), seed as u64));
+        std::fs::write(folder.join(format!("{seed}.stl")), part).expect("room for the parts");
+    }
+    folder.to_owned()
+}

@@ -1,0 +1,68 @@
+//! What training makes small.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// How much nearer the same class must be than others before it counts no more.
+const TEMPERATURE: f32 = 0.1;
+/// Takes a shape out of the choice among its neighbours; finite, since it is multiplied by zero.
+const ITSELF: f32 = -1e9;
+
+/// The mean over rows of `-(1 - α) log p[truth] - α / classes Σ log p` (Szegedy et al., arXiv 1512.00567).
+pub(super) fn smoothed_cross_entropy(logits: Tensor<2>, truth: &[usize], smoothing: f64) -> Tensor<1> {
+    let [rows, _] = logits.dims();
+    let device = logits.device();
+    let truth: Vec<i64> = truth.iter().map(|class| *class as i64).collect();
+    let truth = Tensor::<2, Int>::from_data(TensorData::new(truth, [rows, 1]), &device);
+    let log_p = log_softmax(logits, 1);
+    let of_truth = log_p.clone().gather(1, truth).mean();
+    (of_truth * (1.0 - smoothing) + log_p.mean() * smoothing).neg()
+}
+
+/// Supervised contrast (Khosla et al., arXiv 2004.11362, their `L_out`): for each vector that has others of its class in
+/// the batch, the mean over those of `-log softmax` of their cosine among all cosines, over a temperature of 0.1.
+/// Cosines are what shapes are found by, so this teaches the vectors to be found; no parameter is added.
+///
+/// # Shapes
+/// - vectors: `[n, width]`
+/// - output: one number; 0 where no class occurs twice
+pub(super) fn contrast(vectors: Tensor<2>, truth: &[usize]) -> Tensor<1> {
+    let n = truth.len();
+    let device = vectors.device();
+    let alike = |i: usize| truth.iter().enumerate().filter(move |(j, class)| *j != i && **class == truth[i]);
+    let counts: Vec<usize> = (0..n).map(|i| alike(i).count()).collect();
+    let anchors = counts.iter().filter(|count| **count > 0).count();
+    let (mut weights, mut itself) = (vec![0f32; n * n], vec![0f32; n * n]);
+    for i in 0..n {
+        itself[i * n + i] = ITSELF;
+        for (j, _) in alike(i) {
+            weights[i * n + j] = 1.0 / (counts[i] * anchors) as f32;
+        }
+    }
+    let square = |numbers: Vec<f32>| Tensor::<2>::from_data(TensorData::new(numbers, [n, n]), &device);
+    let length = vectors.clone().powf_scalar(2.0).sum_dim(1).add_scalar(1e-12).sqrt();
+    let unit = vectors / length;
+    let cosines = unit.clone().matmul(unit.transpose());
+    let log_p = log_softmax(cosines.div_scalar(TEMPERATURE) + square(itself), 1);
+    (log_p * square(weights)).sum().neg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn smoothed_targets_cost_what_the_formula_says() {
+        let logits = Tensor::<2>::from_data([[1.0f32, 2.0, 0.5], [0.0, 0.0, 3.0]], &Device::flex());
+        let loss: f32 = smoothed_cross_entropy(logits, &[1, 0], 0.1).into_scalar();
+        let log_p = |row: [f64; 3]| {
+            let total = row.iter().map(|x| x.exp()).sum::<f64>().ln();
+            row.map(|x| x - total)
+        };
+        let (a, b) = (log_p([1.0, 2.0, 0.5]), log_p([0.0, 0.0, 3.0]));
+        let one = |row: [f64; 3], truth: usize| -0.9 * row[truth] - 0.1 * row.iter().sum::<f64>() / 3.0;
+        let expected = (one(a, 1) + one(b, 0)) / 2.0;
+        assert!((f64::from(loss) - expected).abs() < 1e-6, "{loss} against {expected}");
+    }
+}
