@@ -3,14 +3,12 @@
 //! The whole split is scored once, with the model as it is. Classification: accuracies, Wilson's interval, confusion.
 //! Retrieval: the train split is the gallery and the split is the queries, or every shape queries all others.
 
-use crate::draw::view_set;
 use crate::embedding::Embedder;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::metrics::classification::Confusion;
 use crate::metrics::retrieval::{self, Retrieval, Shapes};
 use crate::model::Model;
-use crate::normalise::random_rotation;
 use crate::source::Failure;
 use crate::train::{Cache, Dataset, Item, Turn};
 use crate::view_set::ViewSet;
@@ -183,11 +181,7 @@ fn draw(
     if let Some(cache) = cache {
         return cache.views(&item.source, turn, job);
     }
-    let rotation = match turn {
-        Turn::AsIs => None,
-        Turn::Random { seed, k } => Some(random_rotation(seed, k)),
-    };
-    view_set(&item.source.load()?, settings, rotation.as_ref(), job)
+    turn.draw(&item.source.load()?, settings, job)
 }
 
 /// The first of the greatest.

@@ -65,4 +65,20 @@ mod tests {
         let expected = (one(a, 1) + one(b, 0)) / 2.0;
         assert!((f64::from(loss) - expected).abs() < 1e-6, "{loss} against {expected}");
     }
+
+    #[test]
+    fn contrast_is_small_where_a_class_lies_together_and_zero_where_none_occurs_twice() {
+        let vectors = |rows: [[f32; 2]; 3]| Tensor::<2>::from_data(rows, &Device::flex());
+        let value = |rows, truth: &[usize]| -> f64 {
+            let loss: f32 = contrast(vectors(rows), truth).into_scalar();
+            loss.into()
+        };
+        // Cosines 1 and 0 of the first two, whatever their lengths; over a temperature of 0.1, 10 and 0.
+        let together = value([[1.0, 0.0], [3.0, 0.0], [0.0, 0.5]], &[4, 4, 1]);
+        assert!((together - (-10f64).exp().ln_1p()).abs() < 1e-6, "{together}");
+        let apart = value([[1.0, 0.0], [0.0, 0.5], [3.0, 0.0]], &[4, 4, 1]);
+        // For the first the right one is 10 below the wrong one; for the second both are alike.
+        assert!((apart - (10f64.exp().ln_1p() + 2f64.ln()) / 2.0).abs() < 1e-4, "{apart}");
+        assert_eq!(value([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], &[1, 2, 3]), 0.0);
+    }
 }

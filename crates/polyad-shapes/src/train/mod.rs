@@ -83,11 +83,15 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
 
     let cache = Cache::open(options.cache.as_deref().unwrap_or(&beside(out, ".cache")), &recipe.render)?;
     let mut failures = data.failures.clone();
-    let turns: Vec<Turn> = std::iter::once(Turn::AsIs)
-        .chain((0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k }))
-        .collect();
-    let (train, learnt) = samples(&cache, &data.train, &turns, &mut failures, job)?;
-    let (validation, validating) = samples(&cache, &data.validation, &turns, &mut failures, job)?;
+    let turns = |turn: &dyn Fn(u64) -> Turn| -> Vec<Turn> {
+        std::iter::once(Turn::AsIs).chain((0..recipe.rotations as u64).map(turn)).collect()
+    };
+    let seed = recipe.seed;
+    let stretched = turns(&|k| Turn::Stretched { seed, k, most: recipe.stretch });
+    let (train, learnt) = samples(&cache, &data.train, &stretched, &mut failures, job)?;
+    // What chooses the model is not changed, only turned, as what it will be used on.
+    let turned = turns(&|k| Turn::Random { seed, k });
+    let (validation, validating) = samples(&cache, &data.validation, &turned, &mut failures, job)?;
     check_readable(&train, &data)?;
 
     let (begin, input) = beginning(&recipe)?;
@@ -152,7 +156,7 @@ fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&state::Stored>) -> 
     let frozen = recipe.stage2_frozen || recipe.freeze;
     for (stage, schedule, frozen) in [
         (2, (recipe.stage2.clone(), recipe.stage2_batch), frozen),
-        (3, (recipe.stage3.clone(), recipe.stage3_batch), false),
+        (3, (recipe.refining.clone(), recipe.refining_batch), false),
     ] {
         if run.position.stage != stage {
             continue;
@@ -165,7 +169,7 @@ fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&state::Stored>) -> 
             None => run.adamw(),
         };
         network = run.sets(network, optimizer, schedule, frozen)?;
-        if stage == 2 && !recipe.freeze && recipe.stage3.epochs > 0 {
+        if stage == 2 && recipe.refining.epochs > 0 {
             run.next_stage(&network)?;
         }
     }

@@ -66,6 +66,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// No epochs.
+    pub const NONE: Schedule = Schedule { epochs: 0, rate: 0.0, warm_up: 0.0, cycle: 0, decay: 1.0 };
+
+    /// The same shape over another number of epochs. A cycle that was the whole schedule stays the whole.
+    fn stretched(self, epochs: usize) -> Self {
+        let cycle = if self.cycle == self.epochs { epochs } else { self.cycle };
+        Schedule { epochs, cycle, warm_up: self.warm_up.min(epochs as f64 / 4.0), ..self }
+    }
+
     /// The rate after so many epochs, which need not be whole.
     pub fn at(&self, epoch: f64) -> f64 {
         let cycle = self.cycle.max(1) as f64;
@@ -92,8 +101,12 @@ pub struct Recipe {
     pub render: RenderSettings,
     /// Random rotations of each training shape.
     pub rotations: usize,
+    /// Each of them is of the shape stretched along three random axes by factors up to this, or down to its inverse.
+    pub stretch: f64,
     /// Stage 1, by SGD.
     pub stage1: Schedule,
+    /// The first epochs of stage 1, which see views of half the size: a quarter of the work, and most of the lesson.
+    pub stage1_halved: usize,
     /// Views of a batch.
     pub stage1_batch: usize,
     /// Weight decay of SGD.
@@ -104,10 +117,10 @@ pub struct Recipe {
     pub stage2_batch: usize,
     /// Stage 2 trains encoder and head only, on features computed once.
     pub stage2_frozen: bool,
-    /// Stage 3, by AdamW, which refines the whole network.
-    pub stage3: Schedule,
-    /// Shapes of a batch of it.
-    pub stage3_batch: usize,
+    /// The last epochs of stage 2, after its schedule: they refine the whole network, by AdamW. There may be none.
+    pub refining: Schedule,
+    /// Shapes of a batch of those.
+    pub refining_batch: usize,
     /// The weight of contrast between View Sets, beside that of their classes.
     pub contrast: f64,
     /// Views are moved, mirrored and dropped at random.
@@ -144,13 +157,19 @@ impl Recipe {
         network.dim = options.dim.unwrap_or(network.dim);
         network.order = options.order.unwrap_or(network.order);
         network.check()?;
-        for (schedule, epochs) in [(&mut recipe.stage1, options.stage1_epochs), (&mut recipe.stage2, options.epochs)] {
-            if let Some(epochs) = epochs {
-                // A cycle that was the whole schedule stays the whole.
-                schedule.cycle = if schedule.cycle == schedule.epochs { epochs } else { schedule.cycle };
-                schedule.epochs = epochs;
-                schedule.warm_up = schedule.warm_up.min(epochs as f64 / 4.0);
-            }
+        if options.freeze {
+            let epochs = recipe.stage2.epochs + recipe.refining.epochs;
+            (recipe.stage2, recipe.refining) = (recipe.stage2.stretched(epochs), Schedule::NONE);
+        }
+        if let Some(epochs) = options.stage1_epochs {
+            recipe.stage1_halved = recipe.stage1_halved * epochs / recipe.stage1.epochs.max(1);
+            recipe.stage1 = recipe.stage1.stretched(epochs);
+        }
+        if let Some(epochs) = options.epochs {
+            // Refining wants something to refine.
+            let refining = recipe.refining.epochs.min(epochs / 2);
+            recipe.stage2 = recipe.stage2.stretched(epochs - refining);
+            recipe.refining = recipe.refining.stretched(refining);
         }
         if recipe.stage2.epochs == 0 {
             return Err(Error::Invalid("0 epochs of stage 2: nothing would learn the classes".into()));
@@ -168,21 +187,18 @@ impl Recipe {
             freeze: false,
             render: begin.render(RenderSettings { size, ..RenderSettings::default() }),
             rotations: 7,
-            stage1: Schedule { epochs: 4, rate: 0.05, warm_up: 0.25, cycle: 4, decay: 1.0 },
+            stretch: 1.25,
+            stage1: Schedule { epochs: 6, rate: 0.05, warm_up: 0.25, cycle: 6, decay: 1.0 },
+            // Some image networks know one size only.
+            stage1_halved: if begin.kind == BackboneKind::Small { 4 } else { 0 },
             stage1_batch: 64,
             stage1_decay: 5e-4,
-            stage2: Schedule { epochs: 20, rate: 1e-3, warm_up: 1.0, cycle: 20, decay: 1.0 },
+            stage2: Schedule { epochs: 8, rate: 1e-3, warm_up: 1.0, cycle: 8, decay: 1.0 },
             stage2_batch: 64,
             stage2_frozen: true,
-            stage3: Schedule {
-                epochs: x("FINE", 3.0) as usize,
-                rate: x("RATE", 2e-4),
-                warm_up: 0.25,
-                cycle: x("FINE", 3.0) as usize,
-                decay: 1.0,
-            },
-            stage3_batch: 16,
-            contrast: x("CONTRAST", 0.5),
+            refining: Schedule { epochs: 4, rate: 3e-4, warm_up: 0.25, cycle: 4, decay: 1.0 },
+            refining_batch: 16,
+            contrast: 0.3,
             jitter: true,
             smoothing: 0.1,
             seed: 0,
@@ -198,24 +214,22 @@ impl Recipe {
             freeze: false,
             render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
             rotations: 0,
+            stretch: 1.0,
             stage1: Schedule { epochs: 30, rate: 0.01, warm_up: 0.0, cycle: 30, decay: 1.0 },
+            stage1_halved: 0,
             stage1_batch: 64,
             stage1_decay: 1e-3,
             stage2: Schedule { epochs: 300, rate: 1e-3, warm_up: 5.0, cycle: 100, decay: 0.6 },
             stage2_batch: 32,
             stage2_frozen: false,
-            stage3: Schedule { epochs: 0, rate: 0.0, warm_up: 0.0, cycle: 0, decay: 1.0 },
-            stage3_batch: 0,
+            refining: Schedule::NONE,
+            refining_batch: 1,
             contrast: 0.0,
             jitter: false,
             smoothing: 0.1,
             seed: 0,
         }
     }
-}
-
-fn x(name: &str, or: f64) -> f64 {
-    std::env::var(format!("POLYAD_X_{name}")).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
 }
 
 /// What a run begins with.
@@ -281,7 +295,8 @@ mod tests {
     fn options_override_the_recipe_and_contradictions_are_refused() {
         let options = TrainOptions { epochs: Some(3), size: Some(64), seed: 9, ..TrainOptions::default() };
         let recipe = Recipe::new(&options).expect("fine");
-        assert_eq!((recipe.stage2.epochs, recipe.stage2.cycle, recipe.render.size, recipe.seed), (3, 3, 64, 9));
+        assert_eq!((recipe.stage2.epochs, recipe.stage2.cycle, recipe.refining.epochs), (2, 2, 1));
+        assert_eq!((recipe.render.size, recipe.seed), (64, 9));
         let paper = Recipe::new(&TrainOptions { paper: true, ..TrainOptions::default() }).expect("fine");
         assert_eq!((paper.architecture.dim, paper.architecture.layers, paper.stage2.epochs), (512, 4, 300));
         let refused = [

@@ -1,7 +1,7 @@
 //! What both stages share: the shapes, the state, the steps.
 
 use super::cache::{Cache, Key};
-use super::pictures::{Tally, jittered};
+use super::pictures::{Tally, halved, jittered};
 use super::recipe::{Recipe, Schedule};
 use super::state::{Epoch, Position, States, record};
 use crate::error::{Error, Result};
@@ -91,15 +91,22 @@ impl Run<'_> {
         samples.par_iter().map(|sample| self.cache.load(sample.key)).collect()
     }
 
-    /// A batch of views as the network's input, jittered if the recipe says so.
+    /// A batch of views as the network's input, jittered if the recipe says so, and halved if the epoch is one of those.
     pub fn training_input(&self, views: &[&View], random: &mut Random) -> Result<Tensor<4>> {
-        if !self.recipe.jitter {
-            return self.input.tensor(views, &Self::device());
-        }
         let streams: Vec<u64> = views.iter().map(|_| random.next()).collect();
-        let moved: Vec<View> =
-            views.par_iter().zip(streams).map(|(view, stream)| jittered(view, &mut Random::new(stream, 0))).collect();
-        self.input.tensor(&moved.iter().collect::<Vec<_>>(), &Self::device())
+        let small = self.halved();
+        let changed = |(view, stream): (&&View, u64)| {
+            let moved = if self.recipe.jitter { Some(jittered(view, &mut Random::new(stream, 0))) } else { None };
+            let view = moved.as_ref().unwrap_or(view);
+            if small { halved(view) } else { view.clone() }
+        };
+        let changed: Vec<View> = views.par_iter().zip(streams).map(changed).collect();
+        self.input.tensor(&changed.iter().collect::<Vec<_>>(), &Self::device())
+    }
+
+    /// Whether the network sees views of half the size now.
+    pub fn halved(&self) -> bool {
+        self.position.stage == 1 && self.position.epoch < self.recipe.stage1_halved
     }
 
     /// Runs views through `network` without gradients, in batches of bounded size, and gives its rows of numbers.
@@ -108,6 +115,12 @@ impl Run<'_> {
         let mut rows = Vec::new();
         for batch in views.chunks((BATCH_PIXELS / (side * side)).max(1)) {
             self.job.check()?;
+            if self.halved() {
+                let small: Vec<View> = batch.par_iter().map(|view| halved(view)).collect();
+                let input = self.input.tensor(&small.iter().collect::<Vec<_>>(), &Device::flex())?;
+                rows.extend(super::pictures::numbers(network(input))?);
+                continue;
+            }
             rows.extend(super::pictures::numbers(network(self.input.tensor(batch, &Device::flex())?))?);
         }
         Ok(rows)
@@ -150,17 +163,19 @@ impl Run<'_> {
     /// Ends an epoch: adds to the curve, remembers the network if it is the best of its stage.
     pub fn finish_epoch<M: Module>(&mut self, tally: Tally, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
         let position = &mut self.position;
+        // To whoever reads the curve, refining is the end of stage 2.
+        let before = if position.stage == 3 { self.recipe.stage2.epochs } else { 0 };
         let epoch = Epoch {
-            stage: position.stage,
-            epoch: position.epoch + 1,
+            stage: position.stage.min(2),
+            epoch: before + position.epoch + 1,
             loss: position.loss / position.batches.max(1) as f64,
             validation_loss: tally.loss(),
             validation_accuracy: tally.accuracy(),
             seconds: self.clock.seconds(),
         };
-        let rank = |epoch: &Epoch| (epoch.validation_accuracy.unwrap_or(0.0), -epoch.validation_loss.unwrap_or(0.0));
-        // Without a validation part every epoch ties, and the last counts.
-        if position.stage >= 2 && position.best.as_ref().is_none_or(|best| rank(&epoch) >= rank(best)) {
+        let loss = |epoch: &Epoch| epoch.validation_loss.unwrap_or(0.0);
+        // The loss, since accuracies of a small part tie. Without a validation part every epoch ties, and the last counts.
+        if position.stage >= 2 && position.best.as_ref().is_none_or(|best| loss(&epoch) <= loss(best)) {
             position.best = Some(epoch.clone());
             self.best = Some(record(network)?);
         }

@@ -36,6 +36,7 @@ pub(super) struct Position {
     pub recipe: Recipe,
     /// A digest of the names and classes of the shapes.
     pub shapes: String,
+    /// 1: views. 2: View Sets. 3: View Sets, refining the whole network.
     pub stage: u8,
     /// Finished epochs of the stage.
     pub epoch: usize,
