@@ -1,0 +1,53 @@
+//! Random problems of every kind against the definition.
+
+use crate::support::{Case, Random};
+use polyad_attention::{forward, forward_workspace, reference};
+use polyad_simd::Level;
+
+fn levels() -> Vec<Level> {
+    Level::ALL
+        .into_iter()
+        .filter(|level| {
+            if !level.is_present() {
+                eprintln!("not run: this processor has no {level}");
+            }
+            level.is_present()
+        })
+        .collect()
+}
+
+/// The greatest difference, relative to the row's greatest value (1 at least), or infinity where only one is finite.
+fn worst(found: &[f32], expected: &[f64], width: usize) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let rows = found.chunks(width).zip(expected.chunks(width));
+    rows.map(|(found, expected)| {
+        let most = expected.iter().filter(|x| x.is_finite()).fold(1f64, |m, x| m.max(x.abs()));
+        let difference =
+            |(a, b): (&f32, &f64)| if f64::from(*a) == *b { 0.0 } else { (f64::from(*a) - b).abs() / most };
+        found
+            .iter()
+            .zip(expected)
+            .map(difference)
+            .map(|x| if x.is_nan() { f64::INFINITY } else { x })
+            .fold(0.0, f64::max)
+    })
+    .fold(0.0, f64::max)
+}
+
+#[test]
+fn forward_agrees_with_the_definition() {
+    let mut random = Random(1);
+    for index in 0..150 {
+        let case = Case::random(&mut random);
+        let problem = &case.problem;
+        let (out_64, lse_64) =
+            case.with_inputs(|inputs| reference::forward(problem, &reference::Numbers::new(problem, inputs).unwrap()));
+        for level in levels() {
+            let (mut out, mut lse) = (vec![f32::NAN; problem.out_numbers()], vec![f32::NAN; problem.rows()]);
+            let mut workspace = vec![f32::NAN; forward_workspace(problem).unwrap()];
+            case.with_inputs(|inputs| forward(problem, inputs, &mut out, &mut lse, &mut workspace, level)).unwrap();
+            let errors = (worst(&out, &out_64, problem.value_width), worst(&lse, &lse_64, 1));
+            assert!(errors.0 < 1e-5 && errors.1 < 1e-5, "case {index} on {level}: {errors:?} in {problem:?}");
+        }
+    }
+}
