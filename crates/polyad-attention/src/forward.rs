@@ -44,7 +44,7 @@ pub struct Work {
 pub fn forward_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
     let shape = Shape::new(problem);
-    let parts = parts(problem, &shape);
+    let parts = parts(problem, &shape, ROWS);
     Ok(shape.numbers(problem, false)
         + hands(problem, &shape, parts) * scratch(&shape)
         + problem.rows() * parts * record(problem))
@@ -79,7 +79,7 @@ pub fn forward(
         return Ok(Work::default());
     }
     let shape = Shape::new(problem);
-    let parts = parts(problem, &shape);
+    let parts = parts(problem, &shape, ROWS);
     let mut arena = Arena(workspace);
     let records = arena.take(problem.rows() * parts * record(problem));
     let scratch_of_all = arena.take(hands(problem, &shape, parts) * scratch(&shape));
@@ -125,8 +125,8 @@ fn record(problem: &Problem) -> usize {
 }
 
 /// Parts that the tuples of a block are split into.
-fn parts(problem: &Problem, shape: &Shape) -> usize {
-    let blocks = shape.query_heads * problem.queries.div_ceil(ROWS);
+pub(crate) fn parts(problem: &Problem, shape: &Shape, rows: usize) -> usize {
+    let blocks = shape.query_heads * problem.queries.div_ceil(rows);
     if blocks == 0 || blocks >= TASKS { 1 } else { TASKS.div_ceil(blocks) }
 }
 
@@ -246,7 +246,7 @@ impl<'a> Hand<'a> {
             dispatch(level, Modulate { rows: &batch.rows, width: keys, tokens: q, slots: key_slots, out: modulated });
             let seen = batch.span();
             for span in spans(seen.clone()) {
-                own.compute(batch, &span, modulated, scores);
+                own.compute(batch, &span, modulated, scores, None);
                 computed += (batch.rows.len() * columns(&span)) as u64;
                 let weigh =
                     Weigh { rows: &batch.rows, running: &mut running, scores, stride: SPAN, columns: columns(&span) };

@@ -12,6 +12,7 @@
 //! [`Problem`] says what is to be computed, [`forward`] computes it over slices that the caller owns, [`reference`] is
 //! the definition in double precision that the kernels are tested against.
 
+mod backward;
 mod dropout;
 mod error;
 mod form;
@@ -23,6 +24,7 @@ mod rows;
 mod scores;
 mod walk;
 
+pub use backward::{Gradients, Upstream, backward, backward_workspace};
 pub use error::{Error, Result};
 pub use form::ScoreForm;
 pub use forward::{Work, forward, forward_workspace};

@@ -30,8 +30,16 @@ pub(crate) struct Scores<'a> {
 }
 
 impl Scores<'_> {
-    /// `scores[r] = modulated[r] · inner keys`, softcapped, biased, and −∞ where a token is not visible.
-    pub fn compute(&self, batch: &Batch, span: &Range<usize>, modulated: &[f32], scores: &mut [f32]) {
+    /// `scores[r] = modulated[r] · inner keys`, softcapped, biased, and −∞ where a token is not visible. Where there is a
+    /// softcap, `slopes`, if wanted, becomes its derivative.
+    pub fn compute(
+        &self,
+        batch: &Batch,
+        span: &Range<usize>,
+        modulated: &[f32],
+        scores: &mut [f32],
+        mut slopes: Option<&mut [f32]>,
+    ) {
         let Prepared { problem, shape, level, .. } = self.prepared;
         let rows = batch.rows.len();
         let key_head = shape.key_head(problem, self.head);
@@ -52,10 +60,15 @@ impl Scores<'_> {
         .run(*level, scores);
         let entry = self.head / problem.heads;
         let hidden = self.prepared.inputs.hidden.get(shape.inner).copied().flatten();
-        for (row, scores) in batch.rows.iter().zip(scores.chunks_exact_mut(SPAN)) {
+        for (index, (row, scores)) in batch.rows.iter().zip(scores.chunks_exact_mut(SPAN)).enumerate() {
             let scores = &mut scores[..columns(span)];
             if let Some(cap) = problem.softcap {
-                scores.iter_mut().for_each(|s| *s = cap * (*s / cap).tanh());
+                scores.iter_mut().for_each(|s| *s = (*s / cap).tanh());
+                if let Some(slopes) = &mut slopes {
+                    let slopes = slopes[index * SPAN..].iter_mut();
+                    slopes.zip(&*scores).for_each(|(slope, t)| *slope = 1.0 - t * t);
+                }
+                scores.iter_mut().for_each(|s| *s *= cap);
             }
             for bias in self.prepared.inputs.biases {
                 self.add_bias(bias, batch.tuple(row.slot), self.first + row.query, span, scores);

@@ -1,7 +1,7 @@
 //! Random problems of every kind against the definition.
 
 use crate::support::{Case, Random};
-use polyad_attention::{forward, forward_workspace, reference};
+use polyad_attention::{Gradients, Upstream, backward, backward_workspace, forward, forward_workspace, reference};
 use polyad_simd::Level;
 
 fn levels() -> Vec<Level> {
@@ -48,6 +48,55 @@ fn forward_agrees_with_the_definition() {
             case.with_inputs(|inputs| forward(problem, inputs, &mut out, &mut lse, &mut workspace, level)).unwrap();
             let errors = (worst(&out, &out_64, problem.value_width), worst(&lse, &lse_64, 1));
             assert!(errors.0 < 1e-5 && errors.1 < 1e-5, "case {index} on {level}: {errors:?} in {problem:?}");
+        }
+    }
+}
+
+#[test]
+fn backward_agrees_with_the_definition() {
+    let mut random = Random(2);
+    for index in 0..150 {
+        let case = Case::random(&mut random);
+        let problem = &case.problem;
+        let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
+        let numbers = case.with_inputs(|inputs| reference::Numbers::new(problem, inputs).unwrap());
+        let expected = reference::backward(problem, &numbers, &wide(&case.dout), &wide(&case.dlse));
+        for level in levels() {
+            let (mut out, mut lse) = (vec![f32::NAN; problem.out_numbers()], vec![f32::NAN; problem.rows()]);
+            let nan = |x: &Vec<f32>| vec![f32::NAN; x.len()];
+            let (mut dq, mut dsink) = (nan(&case.q), case.sink.as_ref().map(nan));
+            let (mut dk, mut dv): (Vec<_>, Vec<_>) =
+                (case.keys.iter().map(nan).collect(), case.values.iter().map(nan).collect());
+            let mut dbias: Vec<_> = case.biases.iter().map(|(_, values)| nan(values)).collect();
+            case.with_inputs(|inputs| {
+                let mut workspace = vec![f32::NAN; forward_workspace(problem).unwrap()];
+                forward(problem, inputs, &mut out, &mut lse, &mut workspace, level).unwrap();
+                let mut workspace = vec![f32::NAN; backward_workspace(problem, inputs).unwrap()];
+                let upstream = Upstream { out: &out, lse: &lse, dout: &case.dout, dlse: Some(&case.dlse) };
+                let mut gradients = Gradients {
+                    q: &mut dq,
+                    keys: dk.iter_mut().map(Vec::as_mut_slice).collect(),
+                    values: dv.iter_mut().map(Vec::as_mut_slice).collect(),
+                    biases: dbias.iter_mut().map(Vec::as_mut_slice).collect(),
+                    sink: dsink.as_deref_mut(),
+                };
+                backward(problem, inputs, &upstream, &mut gradients, &mut workspace, level).unwrap();
+            });
+            let mut check = |name: &str, found: &[f32], expected: &[f64], width: usize| {
+                let error = worst(found, expected, width);
+                assert!(error < 2e-5, "case {index} on {level}: {name} {error} in {problem:?}");
+            };
+            check("dq", &dq, &expected.q, problem.width);
+            for axis in 0..problem.keys.len() {
+                check(&format!("dk{}", axis + 1), &dk[axis], &expected.keys[axis], problem.width);
+                check(&format!("dv{}", axis + 1), &dv[axis], &expected.values[axis], problem.value_width);
+            }
+            for (found, expected) in dbias.iter().zip(&expected.biases) {
+                check("dbias", found, expected, expected.len());
+            }
+            if let Some(dsink) = &dsink {
+                check("dsink", dsink, &expected.sink, 1);
+            }
         }
     }
 }
