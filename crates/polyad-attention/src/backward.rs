@@ -14,10 +14,11 @@
 //!
 //! Six products, so three times the operations of forward. Memory: sums for keys and values of at least 16 tasks.
 
+use crate::element::{Element, narrow_into};
 use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, drop_weights, fill_slots, parts, product_of};
 use crate::prepare::{Arena, Prepared, Shape};
-use crate::problem::{Inputs, Problem};
+use crate::problem::{Inputs, MOST_WIDTH, Problem};
 use crate::rows::{Collect, Modulate, Slopes, Spread};
 use crate::scores::{SPAN, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
@@ -33,13 +34,13 @@ const SHARES: usize = 16;
 
 /// Gradients, over buffers that the caller owns; all are overwritten.
 #[derive(Debug)]
-pub struct Gradients<'a> {
+pub struct Gradients<'a, E = f32> {
     /// As q.
-    pub q: &'a mut [f32],
+    pub q: &'a mut [E],
     /// For each axis as its keys.
-    pub keys: Vec<&'a mut [f32]>,
+    pub keys: Vec<&'a mut [E]>,
     /// For each axis as its values.
-    pub values: Vec<&'a mut [f32]>,
+    pub values: Vec<&'a mut [E]>,
     /// For each bias as its numbers.
     pub biases: Vec<&'a mut [f32]>,
     /// As the sink; `None` where there is none, or it is not wanted.
@@ -48,13 +49,13 @@ pub struct Gradients<'a> {
 
 /// What backward needs of forward, and what it is given.
 #[derive(Debug, Clone, Copy)]
-pub struct Upstream<'a> {
+pub struct Upstream<'a, E = f32> {
     /// Forward's `out`.
-    pub out: &'a [f32],
+    pub out: &'a [E],
     /// Forward's `lse`.
     pub lse: &'a [f32],
     /// The gradient of `out`.
-    pub dout: &'a [f32],
+    pub dout: &'a [E],
     /// The gradient of `lse`; zeros where it is left out. What stands at a row that sees nothing does not count.
     pub dlse: Option<&'a [f32]>,
 }
@@ -106,12 +107,12 @@ impl Plan {
 }
 
 /// Numbers of each bias of one head.
-fn bias_sizes(problem: &Problem, inputs: &Inputs) -> Vec<usize> {
+fn bias_sizes<E>(problem: &Problem, inputs: &Inputs<E>) -> Vec<usize> {
     inputs.biases.iter().map(|bias| problem.tokens(bias.axes.0) * problem.tokens(bias.axes.1)).collect()
 }
 
 /// Numbers that [`backward`] wants as its workspace.
-pub fn backward_workspace(problem: &Problem, inputs: &Inputs) -> Result<usize> {
+pub fn backward_workspace<E: Element>(problem: &Problem, inputs: &Inputs<E>) -> Result<usize> {
     inputs.check(problem)?;
     Ok(Plan::new(problem, &bias_sizes(problem, inputs)).workspace(problem))
 }
@@ -126,11 +127,11 @@ pub fn backward_workspace(problem: &Problem, inputs: &Inputs) -> Result<usize> {
 ///
 /// # Errors
 /// A problem that contradicts itself, a buffer of another length.
-pub fn backward(
+pub fn backward<E: Element>(
     problem: &Problem,
-    inputs: &Inputs,
-    upstream: &Upstream,
-    gradients: &mut Gradients,
+    inputs: &Inputs<E>,
+    upstream: &Upstream<E>,
+    gradients: &mut Gradients<E>,
     workspace: &mut [f32],
     level: Level,
 ) -> Result<Work> {
@@ -181,7 +182,12 @@ pub fn backward(
     Ok(Work { scores: scores.into_iter().sum() })
 }
 
-fn check(problem: &Problem, inputs: &Inputs, upstream: &Upstream, gradients: &Gradients) -> Result<()> {
+fn check<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    upstream: &Upstream<E>,
+    gradients: &Gradients<E>,
+) -> Result<()> {
     check_length("out", upstream.out.len(), problem.out_numbers())?;
     check_length("lse", upstream.lse.len(), problem.rows())?;
     check_length("dout", upstream.dout.len(), problem.out_numbers())?;
@@ -222,7 +228,12 @@ struct Rows<'a> {
     delta: &'a [f32],
 }
 
-fn rows_of<'a>(problem: &Problem, shape: &Shape, upstream: &Upstream, arena: &mut Arena<'a>) -> Rows<'a> {
+fn rows_of<'a, E: Element>(
+    problem: &Problem,
+    shape: &Shape,
+    upstream: &Upstream<E>,
+    arena: &mut Arena<'a>,
+) -> Rows<'a> {
     let dout = arena.take(problem.rows() * shape.value_width);
     let (lse, delta) = (arena.take(problem.rows()), arena.take(problem.rows()));
     for row in 0..problem.rows() {
@@ -235,9 +246,9 @@ fn rows_of<'a>(problem: &Problem, shape: &Shape, upstream: &Upstream, arena: &mu
             delta[row] = 0.0;
             continue;
         }
-        to[..problem.value_width].copy_from_slice(&upstream.dout[range.clone()]);
+        to.iter_mut().zip(&upstream.dout[range.clone()]).for_each(|(to, x)| *to = x.wide());
         let pairs = upstream.dout[range.clone()].iter().zip(&upstream.out[range]);
-        let product: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        let product: f64 = pairs.map(|(a, b)| f64::from(a.wide()) * f64::from(b.wide())).sum();
         delta[row] = (product - upstream.dlse.map_or(0.0, |dlse| f64::from(dlse[row]))) as f32;
     }
     Rows { dout, lse, delta }
@@ -447,7 +458,7 @@ impl Scores<'_> {
     fn add_bias_gradients(&self, batch: &Batch, span: &Range<usize>, slopes: &[f32], to: &mut [f32], places: &[usize]) {
         let problem = self.prepared.problem;
         let (entry, head) = (self.head / problem.heads, self.head % problem.heads);
-        for (bias, place) in self.prepared.inputs.biases.iter().zip(places) {
+        for (bias, place) in self.prepared.biases.iter().zip(places) {
             let before = bias.start(problem, entry, head);
             for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact(SPAN)) {
                 let (at, step) = self.bias_place(bias, batch.tuple(row.slot), self.first + row.query, span);
@@ -462,7 +473,13 @@ impl Scores<'_> {
 }
 
 /// Adds up shares and parts, and goes from channels back to features.
-fn finish(problem: &Problem, inputs: &Inputs, plan: &Plan, workspace: &[f32], gradients: &mut Gradients) {
+fn finish<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    plan: &Plan,
+    workspace: &[f32],
+    gradients: &mut Gradients<E>,
+) {
     let Plan { shape, parts, shares, places, .. } = plan;
     let before = shape.numbers(problem, true) + problem.rows() * (shape.value_width + 2);
     let (dq, rest) = workspace[before..].split_at(problem.rows() * parts * shape.key_width);
@@ -472,12 +489,13 @@ fn finish(problem: &Problem, inputs: &Inputs, plan: &Plan, workspace: &[f32], gr
         let (head, query) = (row / problem.queries, row % problem.queries);
         let first = query / ROWS * ROWS;
         let length = ROWS.min(problem.queries - first);
-        to.fill(0.0);
+        let sum = &mut [0.0; MOST_WIDTH][..to.len()];
         for part in 0..*parts {
             let at = (head * problem.queries + first) * parts + part * length + query - first;
             let own = &dq[at * shape.key_width..][..shape.channels.count()];
-            shape.channels.collapse(0, problem.scale, own, to);
+            shape.channels.collapse(0, problem.scale, own, sum);
         }
+        narrow_into(sum, to);
     });
     let group = problem.heads / problem.key_heads;
     // The sums, one after the other, that make up those of a key head.
@@ -486,20 +504,22 @@ fn finish(problem: &Problem, inputs: &Inputs, plan: &Plan, workspace: &[f32], gr
         (first..first + group * shares).map(|share| &sums[share * plan.sums()..(share + 1) * plan.sums()])
     };
     for axis in 0..problem.keys.len() {
-        let m = problem.keys[axis];
+        let (m, room) = (problem.keys[axis], problem.room(axis));
         gradients.keys[axis].par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
-            to.fill(0.0);
-            for sums in shares_of(row / m) {
-                let own = &sums[places[2 * axis] + row % m * shape.key_width..][..shape.channels.count()];
-                shape.channels.collapse(axis + 1, 1.0, own, to);
+            let sum = &mut [0.0; MOST_WIDTH][..to.len()];
+            for sums in shares_of(row / room).filter(|_| row % room < m) {
+                let own = &sums[places[2 * axis] + row % room * shape.key_width..][..shape.channels.count()];
+                shape.channels.collapse(axis + 1, 1.0, own, sum);
             }
+            narrow_into(sum, to);
         });
         gradients.values[axis].par_chunks_mut(problem.value_width).enumerate().for_each(|(row, to)| {
-            to.fill(0.0);
-            for sums in shares_of(row / m) {
-                let own = &sums[places[2 * axis + 1] + row % m * shape.value_width..];
-                to.iter_mut().zip(own).for_each(|(to, x)| *to += x);
+            let sum = &mut [0.0; MOST_WIDTH][..to.len()];
+            for sums in shares_of(row / room).filter(|_| row % room < m) {
+                let own = &sums[places[2 * axis + 1] + row % room * shape.value_width..];
+                sum.iter_mut().zip(own).for_each(|(to, x)| *to += x);
             }
+            narrow_into(sum, to);
         });
     }
     for (index, (to, bias)) in gradients.biases.iter_mut().zip(inputs.biases).enumerate() {

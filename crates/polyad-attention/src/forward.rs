@@ -16,9 +16,10 @@
 //!
 //! Tasks do not depend on the number of threads, and their results are joined in order: the same bits on any number.
 
+use crate::element::{Element, narrow_into};
 use crate::error::{Result, check_length};
 use crate::prepare::{Arena, Prepared, Shape};
-use crate::problem::{Inputs, Problem};
+use crate::problem::{Inputs, MOST_WIDTH, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{SPAN, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
@@ -63,10 +64,10 @@ pub fn forward_workspace(problem: &Problem) -> Result<usize> {
 ///
 /// # Errors
 /// A problem that contradicts itself, a buffer of another length.
-pub fn forward(
+pub fn forward<E: Element>(
     problem: &Problem,
-    inputs: &Inputs,
-    out: &mut [f32],
+    inputs: &Inputs<E>,
+    out: &mut [E],
     lse: &mut [f32],
     workspace: &mut [f32],
     level: Level,
@@ -109,7 +110,9 @@ pub fn forward(
             let block = row / problem.queries * problem.queries.div_ceil(ROWS) + row % problem.queries / ROWS;
             place(problem, block, part, parts, row % problem.queries % ROWS)
         };
-        *lse = join(records, record(problem), (0..parts).map(of_part), sink(row), out);
+        let sums = &mut [0.0; MOST_WIDTH][..problem.value_width];
+        *lse = join(records, record(problem), (0..parts).map(of_part), sink(row), sums);
+        narrow_into(sums, out);
     });
     Ok(Work { scores: scores.into_iter().sum() })
 }

@@ -14,6 +14,7 @@
 
 mod backward;
 mod dropout;
+mod element;
 mod error;
 mod form;
 mod forward;
@@ -25,6 +26,7 @@ mod scores;
 mod walk;
 
 pub use backward::{Gradients, Upstream, backward, backward_workspace};
+pub use element::Element;
 pub use error::{Error, Result};
 pub use form::ScoreForm;
 pub use forward::{Work, forward, forward_workspace};

@@ -10,8 +10,9 @@
 //!
 //! Tokens that no query may see are zeros, whatever they hold.
 
+use crate::element::Element;
 use crate::form::Channels;
-use crate::problem::{Inputs, Problem};
+use crate::problem::{Bias, Inputs, MOST_WIDTH, Problem};
 use polyad_simd::gemm::GROUP;
 use polyad_simd::{LANES, Level};
 use rayon::prelude::*;
@@ -74,17 +75,30 @@ impl Shape {
         queries + keys + self.key_heads * self.groups * GROUP * packed
     }
 
-    /// The key head, over all batch entries, of a query head.
+    /// The key head, over all batch entries, of a query head, itself over all batch entries.
     pub fn key_head(&self, problem: &Problem, head: usize) -> usize {
         let (batch, head) = (head / problem.heads, head % problem.heads);
         batch * problem.key_heads + head / (problem.heads / problem.key_heads)
     }
 }
 
+fn counts(problem: &Problem, hidden: &[Option<&[bool]>], batch: usize, axis: usize, j: usize) -> bool {
+    let hidden = hidden.get(axis).copied().flatten();
+    j < problem.length(batch, axis) && !hidden.is_some_and(|hidden| hidden[batch * problem.keys[axis] + j])
+}
+
+/// A token in single precision.
+fn wide<'b, E: Element>(token: &[E], buffer: &'b mut [f32; MOST_WIDTH]) -> &'b [f32] {
+    let buffer = &mut buffer[..token.len()];
+    buffer.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+    buffer
+}
+
 /// The operands of all heads.
 pub(crate) struct Prepared<'a> {
     pub problem: &'a Problem,
-    pub inputs: &'a Inputs<'a>,
+    pub biases: &'a [Bias<'a>],
+    pub hidden: &'a [Option<&'a [bool]>],
     pub shape: &'a Shape,
     pub level: Level,
     pub q: &'a [f32],
@@ -99,9 +113,14 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    pub fn new(
+    /// Whether key `j` of an axis counts for a batch entry: within the length and not hidden.
+    pub fn counts(&self, batch: usize, axis: usize, j: usize) -> bool {
+        counts(self.problem, self.hidden, batch, axis, j)
+    }
+
+    pub fn new<E: Element>(
         problem: &'a Problem,
-        inputs: &'a Inputs<'a>,
+        inputs: &'a Inputs<'a, E>,
         shape: &'a Shape,
         level: Level,
         arena: &mut Arena<'a>,
@@ -111,7 +130,7 @@ impl<'a> Prepared<'a> {
         let sources = inputs.q.par_chunks(problem.width);
         q.par_chunks_mut(shape.key_width).zip(sources).for_each(|(to, token)| {
             let (used, rest) = to.split_at_mut(shape.channels.count());
-            shape.channels.expand(0, problem.scale, token, used);
+            shape.channels.expand(0, problem.scale, wide(token, &mut [0.0; MOST_WIDTH]), used);
             rest.fill(0.0);
         });
         let (mut keys, mut values) = (Vec::new(), Vec::new());
@@ -120,31 +139,30 @@ impl<'a> Prepared<'a> {
             let rows = shape.key_heads * m;
             let seen = |row: usize| {
                 let (low, high) = problem.seen_by(axis, row % m);
-                low < high && inputs.counts(problem, row / m / problem.key_heads, axis, row % m)
+                low < high && counts(problem, inputs.hidden, row / m / problem.key_heads, axis, row % m)
             };
             let to = arena.take(rows * shape.key_width);
-            to.par_chunks_mut(shape.key_width).zip(inputs.keys[axis].par_chunks(problem.width)).enumerate().for_each(
-                |(row, (to, token))| {
-                    let (used, rest) = to.split_at_mut(shape.channels.count());
-                    if seen(row) {
-                        shape.channels.expand(axis + 1, 1.0, token, used);
-                    } else {
-                        used.fill(0.0);
-                    }
-                    rest.fill(0.0);
-                },
-            );
+            // Where the token of a row lies among those that there is room for.
+            let place = |row: usize| row / m * problem.room(axis) + row % m;
+            to.par_chunks_mut(shape.key_width).enumerate().for_each(|(row, to)| {
+                let (used, rest) = to.split_at_mut(shape.channels.count());
+                if seen(row) {
+                    let token = &inputs.keys[axis][place(row) * problem.width..][..problem.width];
+                    shape.channels.expand(axis + 1, 1.0, wide(token, &mut [0.0; MOST_WIDTH]), used);
+                } else {
+                    used.fill(0.0);
+                }
+                rest.fill(0.0);
+            });
             keys.push(&*to);
             let to = arena.take(rows * shape.value_width);
-            to.par_chunks_mut(shape.value_width)
-                .zip(inputs.values[axis].par_chunks(problem.value_width))
-                .enumerate()
-                .for_each(|(row, (to, token))| {
-                    to.fill(0.0);
-                    if seen(row) {
-                        to[..token.len()].copy_from_slice(token);
-                    }
-                });
+            to.par_chunks_mut(shape.value_width).enumerate().for_each(|(row, to)| {
+                to.fill(0.0);
+                if seen(row) {
+                    let token = &inputs.values[axis][place(row) * problem.value_width..][..problem.value_width];
+                    to.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+                }
+            });
             values.push(&*to);
         }
         let inner = problem.keys[shape.inner];
@@ -178,6 +196,18 @@ impl<'a> Prepared<'a> {
                 })
             })
             .collect();
-        Prepared { problem, inputs, shape, level, q, keys, values, packed_keys, packed_values, finite }
+        Prepared {
+            problem,
+            biases: inputs.biases,
+            hidden: inputs.hidden,
+            shape,
+            level,
+            q,
+            keys,
+            values,
+            packed_keys,
+            packed_values,
+            finite,
+        }
     }
 }

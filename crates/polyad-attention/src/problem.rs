@@ -1,5 +1,6 @@
 //! What is to be computed, and the checks that it can be.
 
+use crate::element::Element;
 use crate::error::{Result, check_length, problem};
 use crate::form::ScoreForm;
 
@@ -29,6 +30,9 @@ pub struct Problem {
     pub queries: usize,
     /// Keys on each axis; the order is one more than there are axes.
     pub keys: Vec<usize>,
+    /// Tokens that there is room for on each axis, in the arrays of a head: of a cache, only the first `keys` are looked
+    /// at. Empty: as many as there are keys.
+    pub room: Vec<usize>,
     /// Features of queries and keys, 1 to 256.
     pub width: usize,
     /// Features of values, 1 to 256.
@@ -69,6 +73,7 @@ impl Problem {
             key_heads: 1,
             queries: tokens,
             keys: vec![tokens; order.saturating_sub(1)],
+            room: Vec::new(),
             width,
             value_width: width,
             form: ScoreForm::Linear,
@@ -116,6 +121,12 @@ impl Problem {
         {
             return problem(format!("dropout is {rate}; it can be 0 up to, not including, 1"));
         }
+        if !self.room.is_empty() && self.room.len() != self.keys.len() {
+            return problem(format!("room on {} axes for {} key axes", self.room.len(), self.keys.len()));
+        }
+        if let Some((room, keys)) = self.room.iter().zip(&self.keys).find(|(room, keys)| room < keys) {
+            return problem(format!("room for {room} tokens on an axis of {keys} keys"));
+        }
         if !self.windows.is_empty() && self.windows.len() != self.keys.len() {
             return problem(format!("{} windows for {} key axes", self.windows.len(), self.keys.len()));
         }
@@ -131,7 +142,7 @@ impl Problem {
             }
         }
         // Positions are compared as signed numbers, and all sizes are products of these.
-        let sizes = self.keys.iter().copied().chain([self.queries]);
+        let sizes = self.keys.iter().chain(&self.room).copied().chain([self.queries]);
         let sizes = sizes.map(|tokens| tokens.checked_mul(self.heads).and_then(|x| x.checked_mul(self.batch)));
         let widest = self.width.max(self.value_width) * order;
         for size in sizes {
@@ -160,14 +171,19 @@ impl Problem {
         self.batch * self.heads * self.queries
     }
 
+    /// Tokens that an axis has room for.
+    pub(crate) fn room(&self, axis: usize) -> usize {
+        self.room.get(axis).copied().unwrap_or(self.keys[axis])
+    }
+
     /// Numbers in the keys of an axis, counted from 0.
     pub fn key_numbers(&self, axis: usize) -> usize {
-        self.batch * self.key_heads * self.keys[axis] * self.width
+        self.batch * self.key_heads * self.room(axis) * self.width
     }
 
     /// Numbers in the values of an axis, counted from 0.
     pub fn value_numbers(&self, axis: usize) -> usize {
-        self.batch * self.key_heads * self.keys[axis] * self.value_width
+        self.batch * self.key_heads * self.room(axis) * self.value_width
     }
 
     /// Tokens on an axis of a score: 0 is the query, `a` the key axis `a − 1`.
@@ -221,13 +237,13 @@ pub struct Bias<'a> {
 
 /// What a problem is computed from. All arrays are contiguous, the last axis innermost.
 #[derive(Debug, Clone, Copy)]
-pub struct Inputs<'a> {
+pub struct Inputs<'a, E = f32> {
     /// `[batch, heads, n, d]`
-    pub q: &'a [f32],
-    /// For each axis `[batch, key_heads, m, d]`.
-    pub keys: &'a [&'a [f32]],
-    /// For each axis `[batch, key_heads, m, d_v]`.
-    pub values: &'a [&'a [f32]],
+    pub q: &'a [E],
+    /// For each axis `[batch, key_heads, room, d]`, room being the keys unless said otherwise.
+    pub keys: &'a [&'a [E]],
+    /// For each axis `[batch, key_heads, room, d_v]`.
+    pub values: &'a [&'a [E]],
     /// Any number, of different pairs.
     pub biases: &'a [Bias<'a>],
     /// For each axis, if not empty: `[batch, m]`, true where a key must not be seen.
@@ -236,9 +252,9 @@ pub struct Inputs<'a> {
     pub sink: Option<&'a [f32]>,
 }
 
-impl<'a> Inputs<'a> {
+impl<'a, E: Element> Inputs<'a, E> {
     /// Queries, keys and values alone.
-    pub fn new(q: &'a [f32], keys: &'a [&'a [f32]], values: &'a [&'a [f32]]) -> Self {
+    pub fn new(q: &'a [E], keys: &'a [&'a [E]], values: &'a [&'a [E]]) -> Self {
         Inputs { q, keys, values, biases: &[], hidden: &[], sink: None }
     }
 
@@ -282,12 +298,6 @@ impl<'a> Inputs<'a> {
             check_length("sink", sink.len(), problem.heads)?;
         }
         Ok(())
-    }
-
-    /// Whether key `j` of an axis counts for a batch entry: within the length and not hidden.
-    pub(crate) fn counts(&self, problem: &Problem, batch: usize, axis: usize, j: usize) -> bool {
-        let hidden = self.hidden.get(axis).copied().flatten();
-        j < problem.length(batch, axis) && !hidden.is_some_and(|hidden| hidden[batch * problem.keys[axis] + j])
     }
 }
 

@@ -8,6 +8,7 @@
 //! 4. dP = Σ_l dout v1 v2 ..,  Δ = dout · out − dlse,  dS = P (dP − Δ), and from it every gradient by the product rule
 //! ```
 
+use crate::element::Element;
 use crate::error::Result;
 use crate::form::ScoreForm;
 use crate::problem::{Inputs, Problem};
@@ -46,9 +47,8 @@ pub struct Gradients {
 
 impl Numbers {
     /// From single precision, after the checks of [`Inputs::check`].
-    pub fn new(problem: &Problem, inputs: &Inputs) -> Result<Self> {
+    pub fn new<E: Element>(problem: &Problem, inputs: &Inputs<E>) -> Result<Self> {
         inputs.check(problem)?;
-        let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
         Ok(Numbers {
             q: wide(inputs.q),
             keys: inputs.keys.iter().map(|k| wide(k)).collect(),
@@ -58,6 +58,10 @@ impl Numbers {
             sink: inputs.sink.map(wide),
         })
     }
+}
+
+fn wide<E: Element>(x: &[E]) -> Vec<f64> {
+    x.iter().map(|x| f64::from(x.wide())).collect()
 }
 
 /// One head: where its arrays begin.
@@ -78,11 +82,12 @@ impl<'a> Head<'a> {
     fn start(&self, operand: usize, token: usize) -> usize {
         let p = self.problem;
         let head = if operand == 0 { self.batch * p.heads + self.head } else { self.key_head() };
-        (head * p.tokens(operand) + token) * p.width
+        let room = if operand == 0 { p.queries } else { p.room(operand - 1) };
+        (head * room + token) * p.width
     }
 
     fn value_start(&self, axis: usize, token: usize) -> usize {
-        (self.key_head() * self.problem.keys[axis] + token) * self.problem.value_width
+        (self.key_head() * self.problem.room(axis) + token) * self.problem.value_width
     }
 
     fn tokens(&self, tuple: &[usize]) -> Vec<&'a [f64]> {

@@ -59,7 +59,7 @@ impl Scores<'_> {
         }
         .run(*level, scores);
         let entry = self.head / problem.heads;
-        let hidden = self.prepared.inputs.hidden.get(shape.inner).copied().flatten();
+        let hidden = self.prepared.hidden.get(shape.inner).copied().flatten();
         for (index, (row, scores)) in batch.rows.iter().zip(scores.chunks_exact_mut(SPAN)).enumerate() {
             let scores = &mut scores[..columns(span)];
             if let Some(cap) = problem.softcap {
@@ -70,7 +70,7 @@ impl Scores<'_> {
                 }
                 scores.iter_mut().for_each(|s| *s *= cap);
             }
-            for bias in self.prepared.inputs.biases {
+            for bias in self.prepared.biases {
                 self.add_bias(bias, batch.tuple(row.slot), self.first + row.query, span, scores);
             }
             let (low, high) =

@@ -116,7 +116,7 @@ pub(crate) fn walk(
                 rest /= range.len();
             }
             let pairs = || tuple.iter().zip(&shape.outer);
-            if !pairs().all(|(token, axis)| prepared.inputs.counts(problem, entry, *axis, *token)) {
+            if !pairs().all(|(token, axis)| prepared.counts(entry, *axis, *token)) {
                 continue;
             }
             let (from, to) = pairs().fold((block.queries.start, block.queries.end), |(from, to), (token, axis)| {
