@@ -1,7 +1,9 @@
 //! Random problems of every kind against the definition.
 
 use crate::support::{Case, Random};
-use polyad_attention::{Gradients, Upstream, backward, backward_workspace, forward, forward_workspace, reference};
+use polyad_attention::{
+    Gradients, Upstream, backward, backward_workspace, forward, forward_workspace, look_workspace, reference, weights,
+};
 use polyad_simd::Level;
 
 fn levels() -> Vec<Level> {
@@ -82,7 +84,7 @@ fn backward_agrees_with_the_definition() {
                 };
                 backward(problem, inputs, &upstream, &mut gradients, &mut workspace, level).unwrap();
             });
-            let mut check = |name: &str, found: &[f32], expected: &[f64], width: usize| {
+            let check = |name: &str, found: &[f32], expected: &[f64], width: usize| {
                 let error = worst(found, expected, width);
                 assert!(error < 2e-5, "case {index} on {level}: {name} {error} in {problem:?}");
             };
@@ -97,6 +99,53 @@ fn backward_agrees_with_the_definition() {
             if let Some(dsink) = &dsink {
                 check("dsink", dsink, &expected.sink, 1);
             }
+        }
+    }
+}
+
+#[test]
+fn weights_and_marginals_are_those_that_make_the_output() {
+    let mut random = Random(3);
+    for index in 0..60 {
+        let mut case = Case::random(&mut random);
+        case.problem.dropout = None;
+        let problem = &case.problem;
+        let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
+        let mut marginals: Vec<Vec<f32>> = problem.keys.iter().map(|m| vec![f32::NAN; problem.rows() * m]).collect();
+        let mut dense = vec![f32::NAN; problem.keys.iter().product()];
+        let row = random.below(problem.rows());
+        let level = Level::best();
+        case.with_inputs(|inputs| {
+            let mut workspace = vec![0.0; forward_workspace(problem).unwrap()];
+            forward(problem, inputs, &mut out, &mut lse, &mut workspace, level).unwrap();
+            let mut workspace = vec![f32::NAN; look_workspace(problem).unwrap()];
+            weights(problem, inputs, &lse, row, &mut dense, &mut workspace, level).unwrap();
+            let mut to: Vec<&mut [f32]> = marginals.iter_mut().map(Vec::as_mut_slice).collect();
+            polyad_attention::marginals(problem, inputs, &lse, &mut to, &mut workspace, level).unwrap();
+        });
+        let head = row / problem.queries;
+        let key_head =
+            head / problem.heads * problem.key_heads + head % problem.heads / (problem.heads / problem.key_heads);
+        // The output by the weights, and each marginal by their sums.
+        let mut expected = vec![0.0; problem.value_width];
+        let mut sums: Vec<Vec<f32>> = problem.keys.iter().map(|m| vec![0.0; *m]).collect();
+        for (tuple, weight) in dense.iter().enumerate() {
+            let mut rest = tuple;
+            let mut product = vec![*weight; problem.value_width];
+            for axis in (0..problem.keys.len()).rev() {
+                let token = rest % problem.keys[axis];
+                rest /= problem.keys[axis];
+                sums[axis][token] += weight;
+                let value = (key_head * problem.keys[axis] + token) * problem.value_width;
+                product.iter_mut().zip(&case.values[axis][value..]).for_each(|(p, v)| *p *= v);
+            }
+            expected.iter_mut().zip(product).for_each(|(e, p)| *e += p);
+        }
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()));
+        let range = row * problem.value_width..(row + 1) * problem.value_width;
+        assert!(close(&out[range], &expected), "case {index}: output in {problem:?}");
+        for (axis, m) in problem.keys.iter().enumerate() {
+            assert!(close(&marginals[axis][row * m..(row + 1) * m], &sums[axis]), "case {index}: marginal of {axis}");
         }
     }
 }
