@@ -28,6 +28,6 @@ pub mod source;
 pub mod train;
 pub mod view_set;
 pub mod vsformer;
-mod whole_file;
+pub mod whole_file;
 
 pub use error::{Error, Result};

@@ -6,12 +6,12 @@ use std::io::Write;
 use std::path::Path;
 
 /// Writes a file of these bytes, in place of what may be there.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |mut file| file.write_all(bytes).map_err(|error| Error::io(path, error)))
 }
 
 /// Writes what `fill` puts into the file. If it fails, nothing has changed.
-pub(crate) fn write_with(path: &Path, fill: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+pub fn write_with(path: &Path, fill: impl FnOnce(&File) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".polyad-");

@@ -9,6 +9,8 @@
 
 pub mod conv;
 mod dot;
+mod exp;
+pub mod gemm;
 mod level;
 mod portable;
 mod simd;
@@ -16,5 +18,6 @@ mod simd;
 mod x86;
 
 pub use dot::{dot, dot_at};
+pub use exp::exp;
 pub use level::{Level, LevelError, level};
 pub use simd::{Kernel, LANES, Simd, dispatch};

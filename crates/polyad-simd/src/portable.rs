@@ -46,6 +46,24 @@ impl Simd for Portable {
         self.add(self.mul(a, b), c)
     }
     #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| x - y)
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| if x > y { x } else { y })
+    }
+    #[inline(always)]
+    fn round(self, v: Self::V) -> Self::V {
+        // Numbers from 2^23 to 2^24 are the integers, so adding and taking away 1.5 * 2^23 rounds.
+        const MAGIC: f32 = 12_582_912.0;
+        v.map(|x| (x + MAGIC) - MAGIC)
+    }
+    #[inline(always)]
+    fn scale(self, v: Self::V, n: Self::V) -> Self::V {
+        zip(v, n, |x, n| if n < -126.0 { 0.0 } else { x * f32::from_bits(((n as i32 + 127) << 23) as u32) })
+    }
+    #[inline(always)]
     fn sum(self, mut v: Self::V) -> f32 {
         let mut half = LANES / 2;
         while half > 0 {

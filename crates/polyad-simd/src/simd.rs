@@ -28,6 +28,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once on AVX levels; twice on the portable level, where a fused one would be a call.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The greater of each pair of lanes; `b` where one of them is NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Each lane rounded to the nearest integer, ties to even. Lanes must be below 2^22 in absolute value.
+    fn round(self, v: Self::V) -> Self::V;
+    /// `v * 2^n` for integral lanes of `n` from -126 to 127; 0 where `n` is less than -126.
+    fn scale(self, v: Self::V, n: Self::V) -> Self::V;
     /// The sum of all lanes, by halves: lane i with i + 8, then i + 4, i + 2, i + 1.
     fn sum(self, v: Self::V) -> f32;
 }

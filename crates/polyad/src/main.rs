@@ -10,6 +10,7 @@ mod commands;
 mod failure;
 mod help;
 mod interrupt;
+mod npz;
 mod paths;
 mod printer;
 mod progress;

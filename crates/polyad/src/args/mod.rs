@@ -1,11 +1,13 @@
 //! Arguments of every command. Doc comments are the help.
 
+mod attention;
 mod learn;
 mod more;
 mod published;
 mod shapes;
 mod values;
 
+pub use attention::AttendArgs;
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
@@ -55,6 +57,7 @@ pub enum Command {
     Gallery(GalleryArgs),
     Score(ScoreArgs),
     Import(ImportArgs),
+    Attend(AttendArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Help(HelpArgs),

@@ -1,5 +1,6 @@
 //! One file a command: resolve, call one library function, print one value.
 
+mod attend;
 mod classify;
 mod completions;
 mod demo;
@@ -36,6 +37,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Gallery(args) => gallery::run(&args, printer, job),
         Command::Score(args) => score::run(&args, printer),
         Command::Import(args) => import::run(&args, printer, job),
+        Command::Attend(args) => attend::run(&args, printer),
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),

@@ -1,0 +1,355 @@
+//! Attention of any order, exactly, in memory that grows with the tokens.
+//!
+//! ```text
+//! S_i,j = (q_i ∘ k_j ..) · inner keys,  P = exp(S − max),  out_i = Σ_j v_j ∘ (P inner values)
+//! 1. for each head and block of 24 queries, and part of its tuples     one task; threads share tasks
+//! 2.   for each batch of 24 rows (a query with a tuple of outer tokens)
+//! 3.     for each span of 256 inner tokens
+//! 4.       scores: a product, 24 x channels x 256                      first-level cache
+//! 5.       running maximum, exponentials, running sum
+//! 6.       weighted sums of inner values: a product, 24 x 256 x d_v
+//! 7.       out += outer values ∘ those
+//! ```
+//!
+//! FlashAttention's recurrence (Dao et al., arXiv 2205.14135) with a modulated query and a modulated output: two products
+//! of `2 d` operations a visible tuple each, one exponential. Order 2 is the case of no outer axis.
+//!
+//! Tasks do not depend on the number of threads, and their results are joined in order: the same bits on any number.
+
+use crate::element::{Element, narrow_into};
+use crate::error::{Result, check_length};
+use crate::prepare::{Arena, Prepared, Shape};
+use crate::problem::{Inputs, MOST_WIDTH, Problem};
+use crate::rows::{Gather, Modulate, Running, Weigh};
+use crate::scores::{SPAN, Scores, columns, spans};
+use crate::walk::{Batch, Block, walk};
+use polyad_simd::gemm::{GROUP, Product};
+use polyad_simd::{Level, dispatch};
+use rayon::prelude::*;
+
+/// Rows computed at once, and queries of a block: four tiles of the product's six rows.
+pub(crate) const ROWS: usize = 24;
+/// Tasks are dealt to so many hands, each with its own scratch: more than threads, so that all stay busy to the end.
+pub(crate) const HANDS: usize = 64;
+/// Tasks wanted at least, so that one head, even one query, keeps all cores busy.
+const TASKS: usize = 32;
+
+/// What was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Scores that were computed, masked ones in visited tiles included.
+    pub scores: u64,
+}
+
+/// Numbers that [`forward`] wants as its workspace.
+pub fn forward_workspace(problem: &Problem) -> Result<usize> {
+    problem.check()?;
+    let shape = Shape::new(problem);
+    let parts = parts(problem, &shape, ROWS);
+    Ok(shape.numbers(problem, false)
+        + hands(problem, &shape, parts) * scratch(&shape)
+        + problem.rows() * parts * record(problem))
+}
+
+/// `out` and `lse` of a problem, on `level`.
+///
+/// # Shapes
+/// - inputs: as [`Inputs`] says
+/// - out: `[batch, heads, n, d_v]`; 0 in a row that sees nothing
+/// - lse: `[batch, heads, n]`, natural logarithm; −∞ in such a row
+/// - workspace: [`forward_workspace`] numbers, whatever they are
+///
+/// # Cost
+/// `2 (d + d_v)` operations and an exponential for each visible tuple (more channels for other forms than linear).
+///
+/// # Errors
+/// A problem that contradicts itself, a buffer of another length.
+pub fn forward<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    out: &mut [E],
+    lse: &mut [f32],
+    workspace: &mut [f32],
+    level: Level,
+) -> Result<Work> {
+    inputs.check(problem)?;
+    check_length("out", out.len(), problem.out_numbers())?;
+    check_length("lse", lse.len(), problem.rows())?;
+    check_length("workspace", workspace.len(), forward_workspace(problem)?)?;
+    if problem.rows() == 0 {
+        return Ok(Work::default());
+    }
+    let shape = Shape::new(problem);
+    let parts = parts(problem, &shape, ROWS);
+    let mut arena = Arena(workspace);
+    let records = arena.take(problem.rows() * parts * record(problem));
+    let scratch_of_all = arena.take(hands(problem, &shape, parts) * scratch(&shape));
+    let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
+
+    let blocks = blocks(problem, &shape, ROWS, parts);
+    let hands = hands(problem, &shape, parts);
+    let mut dealt: Vec<Vec<(Block, &mut [f32])>> = (0..hands).map(|_| Vec::new()).collect();
+    let mut rest = records;
+    for (index, block) in blocks.into_iter().enumerate() {
+        let (own, others) = rest.split_at_mut(block.queries.len() * record(problem));
+        rest = others;
+        dealt[index % hands].push((block, own));
+    }
+    let scores = dealt
+        .into_par_iter()
+        .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
+        .map(|(tasks, scratch)| {
+            let mut hand = Hand::new(&prepared, scratch);
+            tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
+        })
+        .collect::<Vec<u64>>();
+    let records = &*finished(workspace, problem, parts);
+    let sink = |row: usize| inputs.sink.map(|sink| sink[row / problem.queries % problem.heads]);
+    out.par_chunks_mut(problem.value_width).zip(lse).enumerate().for_each(|(row, (out, lse))| {
+        let of_part = |part: usize| {
+            let block = row / problem.queries * problem.queries.div_ceil(ROWS) + row % problem.queries / ROWS;
+            place(problem, block, part, parts, row % problem.queries % ROWS)
+        };
+        let sums = &mut [0.0; MOST_WIDTH][..problem.value_width];
+        *lse = join(records, record(problem), (0..parts).map(of_part), sink(row), sums);
+        narrow_into(sums, out);
+    });
+    Ok(Work { scores: scores.into_iter().sum() })
+}
+
+/// The records, which lie at the workspace's beginning.
+fn finished<'a>(workspace: &'a [f32], problem: &Problem, parts: usize) -> &'a [f32] {
+    &workspace[..problem.rows() * parts * record(problem)]
+}
+
+/// Numbers of a row's record: its sums, the greatest score, the sum of weights.
+fn record(problem: &Problem) -> usize {
+    problem.value_width + 2
+}
+
+/// Parts that the tuples of a block are split into.
+pub(crate) fn parts(problem: &Problem, shape: &Shape, rows: usize) -> usize {
+    let blocks = shape.query_heads * problem.queries.div_ceil(rows);
+    if blocks == 0 || blocks >= TASKS { 1 } else { TASKS.div_ceil(blocks) }
+}
+
+fn hands(problem: &Problem, shape: &Shape, parts: usize) -> usize {
+    (shape.query_heads * problem.queries.div_ceil(ROWS) * parts).clamp(1, HANDS)
+}
+
+/// Blocks of queries, head by head, each with its parts one after the other.
+pub(crate) fn blocks(problem: &Problem, shape: &Shape, rows: usize, parts: usize) -> Vec<Block> {
+    let queries = |first: usize| first..(first + rows).min(problem.queries);
+    let of_head = |head| {
+        let firsts = (0..problem.queries).step_by(rows);
+        firsts.flat_map(move |first| {
+            (0..parts).map(move |part| Block { head, queries: queries(first), part: (part, parts) })
+        })
+    };
+    (0..shape.query_heads).flat_map(of_head).collect()
+}
+
+/// Where the record of a row begins: blocks but the last of a head are whole.
+fn place(problem: &Problem, block: usize, part: usize, parts: usize, row: usize) -> usize {
+    let of_head = problem.queries.div_ceil(ROWS);
+    let (head, own) = (block / of_head, block % of_head);
+    let length = ROWS.min(problem.queries - own * ROWS);
+    let before = (head * problem.queries + own * ROWS) * parts;
+    (before + part * length + row) * record(problem)
+}
+
+/// Joins the parts of a row; gives its lse.
+fn join(
+    records: &[f32],
+    width: usize,
+    places: impl Iterator<Item = usize> + Clone,
+    sink: Option<f32>,
+    out: &mut [f32],
+) -> f32 {
+    let most_of = |place: usize| records[place + width - 2];
+    let most = places.clone().map(most_of).fold(sink.unwrap_or(f32::NEG_INFINITY), f32::max);
+    out.fill(0.0);
+    if most == f32::NEG_INFINITY {
+        return most;
+    }
+    let factor = |of: f32| (f64::from(of) - f64::from(most)).exp();
+    let mut total = sink.map_or(0.0, factor);
+    let mut factors = places.clone().map(|place| (place, factor(most_of(place))));
+    factors.clone().for_each(|(place, factor)| total += factor * f64::from(records[place + width - 1]));
+    let single = factors.clone().nth(1).is_none();
+    if let (true, Some((place, factor))) = (single, factors.next()) {
+        let by = (factor / total) as f32;
+        out.iter_mut().zip(&records[place..]).for_each(|(out, x)| *out = x * by);
+    } else {
+        for (l, out) in out.iter_mut().enumerate() {
+            let sum: f64 = places.clone().map(|place| factor(most_of(place)) * f64::from(records[place + l])).sum();
+            *out = (sum / total) as f32;
+        }
+    }
+    (f64::from(most) + total.ln()) as f32
+}
+
+/// Numbers of a hand's scratch.
+fn scratch(shape: &Shape) -> usize {
+    ROWS * (2 * shape.key_width + 4 * shape.value_width + SPAN + 1)
+}
+
+/// Whoever computes tasks, with scratch of its own.
+struct Hand<'a> {
+    prepared: &'a Prepared<'a>,
+    modulated: &'a mut [f32],
+    key_slots: &'a mut [f32],
+    value_slots: &'a mut [f32],
+    scores: &'a mut [f32],
+    sums: &'a mut [f32],
+    running: Running<'a>,
+    totals: Vec<f64>,
+    batch: Batch,
+}
+
+impl<'a> Hand<'a> {
+    fn new(prepared: &'a Prepared<'a>, scratch: &'a mut [f32]) -> Self {
+        let (keys, values) = (prepared.shape.key_width, prepared.shape.value_width);
+        let mut arena = Arena(scratch);
+        Hand {
+            prepared,
+            modulated: arena.take(ROWS * keys),
+            key_slots: arena.take(ROWS * keys),
+            value_slots: arena.take(ROWS * values),
+            scores: arena.take(ROWS * SPAN),
+            sums: arena.take(ROWS * values),
+            running: Running {
+                width: values,
+                out: arena.take(ROWS * values),
+                lost: arena.take(ROWS * values),
+                most: arena.take(ROWS),
+                total: &mut [],
+            },
+            totals: vec![0.0; ROWS],
+            batch: Batch::default(),
+        }
+    }
+
+    /// Computes a block into its records. Gives the number of scores.
+    fn run(&mut self, block: &Block, records: &mut [f32]) -> u64 {
+        let Hand { prepared, modulated, key_slots, value_slots, scores, sums, running, totals, batch } = self;
+        let (problem, shape, level) = (prepared.problem, prepared.shape, prepared.level);
+        let mut running =
+            Running { width: running.width, most: running.most, out: running.out, lost: running.lost, total: totals };
+        running.reset();
+        let key_head = shape.key_head(problem, block.head);
+        let own = Scores { prepared, head: block.head, first: block.queries.start };
+        let (keys, values) = (shape.key_width, shape.value_width);
+        let q = &prepared.q[(block.head * problem.queries + block.queries.start) * keys..];
+        let inner = problem.keys[shape.inner];
+        let inner_values = &prepared.values[shape.inner][key_head * inner * values..(key_head + 1) * inner * values];
+        let mut computed = 0;
+        walk(prepared, block, ROWS, batch, |batch| {
+            fill_slots(prepared, batch, key_head, key_slots, value_slots);
+            dispatch(level, Modulate { rows: &batch.rows, width: keys, tokens: q, slots: key_slots, out: modulated });
+            let seen = batch.span();
+            for span in spans(seen.clone()) {
+                own.compute(batch, &span, modulated, scores, None);
+                computed += (batch.rows.len() * columns(&span)) as u64;
+                let weigh =
+                    Weigh { rows: &batch.rows, running: &mut running, scores, stride: SPAN, columns: columns(&span) };
+                dispatch(level, weigh);
+                drop_weights(prepared, block, batch, &span, scores);
+                let from = seen.start.max(span.start);
+                Product {
+                    rows: batch.rows.len(),
+                    depth: span.end - from,
+                    columns: values,
+                    a: &scores[from - span.start..],
+                    a_row: SPAN,
+                    a_column: 1,
+                    b: &inner_values[from * values..],
+                    b_row: values,
+                    b_group: GROUP,
+                    c_row: values,
+                    add: false,
+                }
+                .run(level, sums);
+                dispatch(level, Gather { rows: &batch.rows, running: &mut running, slots: value_slots, sums });
+            }
+        });
+        for (row, to) in records.chunks_exact_mut(record(problem)).enumerate() {
+            let (out, ends) = to.split_at_mut(problem.value_width);
+            let range = row * values..(row + 1) * values;
+            let sums = running.out[range.clone()].iter().zip(&running.lost[range]);
+            out.iter_mut().zip(sums).for_each(|(to, (sum, lost))| *to = sum - lost);
+            ends.copy_from_slice(&[running.most[row], running.total[row] as f32]);
+        }
+        computed
+    }
+}
+
+/// The products of outer keys, and of outer values, of each slot; ones where there is no outer axis.
+pub(crate) fn fill_slots(
+    prepared: &Prepared,
+    batch: &Batch,
+    key_head: usize,
+    key_slots: &mut [f32],
+    value_slots: &mut [f32],
+) {
+    let shape = prepared.shape;
+    for (slots, width, arrays) in
+        [(key_slots, shape.key_width, &prepared.keys), (value_slots, shape.value_width, &prepared.values)]
+    {
+        for (slot, to) in slots.chunks_exact_mut(width).enumerate().take(batch.slots()) {
+            product_of(prepared, batch.tuple(slot), key_head, width, arrays, None, to);
+        }
+    }
+}
+
+/// The product of the outer tokens of a tuple, one axis left out if wanted.
+pub(crate) fn product_of(
+    prepared: &Prepared,
+    tuple: &[usize],
+    key_head: usize,
+    width: usize,
+    arrays: &[&[f32]],
+    without: Option<usize>,
+    to: &mut [f32],
+) {
+    let mut fresh = true;
+    for (place, (axis, token)) in prepared.shape.outer.iter().zip(tuple).enumerate() {
+        if Some(place) == without {
+            continue;
+        }
+        let start = (key_head * prepared.problem.keys[*axis] + token) * width;
+        let token = &arrays[*axis][start..start + width];
+        if fresh {
+            to.copy_from_slice(token);
+            fresh = false;
+        } else {
+            to.iter_mut().zip(token).for_each(|(to, x)| *to *= x);
+        }
+    }
+    if fresh {
+        to.fill(1.0);
+    }
+}
+
+/// Multiplies weights by what dropout says.
+pub(crate) fn drop_weights(
+    prepared: &Prepared,
+    block: &Block,
+    batch: &Batch,
+    span: &std::ops::Range<usize>,
+    weights: &mut [f32],
+) {
+    let problem = prepared.problem;
+    let Some(dropout) = problem.dropout else { return };
+    let shape = prepared.shape;
+    // The tuple's index among all, key axis 1 outermost, whichever axis is inner here.
+    let stride = |axis: usize| problem.keys[axis + 1..].iter().product::<usize>() as u64;
+    for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(SPAN)) {
+        let query = (block.head * problem.queries + block.queries.start + row.query) as u64;
+        let outer: u64 =
+            shape.outer.iter().zip(batch.tuple(row.slot)).map(|(axis, token)| *token as u64 * stride(*axis)).sum();
+        for (token, weight) in span.clone().zip(weights) {
+            *weight *= dropout.factor(query, outer + token as u64 * stride(shape.inner));
+        }
+    }
+}

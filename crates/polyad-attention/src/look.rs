@@ -1,0 +1,149 @@
+//! What people look at: the weights of chosen rows, and each row's marginal over each key axis.
+//!
+//! Both walk the tuples as forward does, with lse from it, so nothing of the size of all tuples is formed beyond what is
+//! asked for. Weights are those before dropout.
+
+use crate::element::Element;
+use crate::error::{Result, check_length, problem as wrong};
+use crate::forward::{ROWS, blocks, fill_slots};
+use crate::prepare::{Arena, Prepared, Shape};
+use crate::problem::{Inputs, Problem};
+use crate::rows::Modulate;
+use crate::scores::{SPAN, Scores, spans};
+use crate::walk::{Batch, Block, walk};
+use polyad_simd::{Level, dispatch};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Numbers that [`weights`] and [`marginals`] want as their workspace.
+pub fn look_workspace(problem: &Problem) -> Result<usize> {
+    problem.check()?;
+    Ok(Shape::new(problem).numbers(problem, false))
+}
+
+/// The weights of one row with every tuple.
+///
+/// # Shapes
+/// - lse: `[batch, heads, n]`, as forward gives it
+/// - row: which of those
+/// - out: `[m1, m2, ..]`; the whole sums to 1, to less where there is a sink, to 0 where the row sees nothing
+/// - workspace: [`look_workspace`] numbers
+///
+/// # Errors
+/// A problem that contradicts itself, a buffer of another length, a row that there is not.
+pub fn weights<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    lse: &[f32],
+    row: usize,
+    out: &mut [f32],
+    workspace: &mut [f32],
+    level: Level,
+) -> Result<()> {
+    inputs.check(problem)?;
+    if row >= problem.rows() {
+        return wrong(format!("row {row} of {}", problem.rows()));
+    }
+    check_length("lse", lse.len(), problem.rows())?;
+    check_length("weights", out.len(), problem.keys.iter().product())?;
+    check_length("workspace", workspace.len(), look_workspace(problem)?)?;
+    let shape = Shape::new(problem);
+    let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena(workspace), false);
+    out.fill(0.0);
+    let query = row % problem.queries;
+    let block = Block { head: row / problem.queries, queries: query..query + 1, part: (0, 1) };
+    let stride = |axis: usize| problem.keys[axis + 1..].iter().product::<usize>();
+    each(&prepared, lse, &block, |_, tuple, span, weights| {
+        let outer: usize = shape.outer.iter().zip(tuple).map(|(axis, token)| token * stride(*axis)).sum();
+        for (token, weight) in span.zip(weights) {
+            out[outer + token * stride(shape.inner)] = *weight;
+        }
+    });
+    Ok(())
+}
+
+/// For every row and key axis, the sum of the weights of all tuples with a token.
+///
+/// # Shapes
+/// - lse: `[batch, heads, n]`, as forward gives it
+/// - out: for each axis `[batch, heads, n, m]`
+/// - workspace: [`look_workspace`] numbers
+///
+/// # Errors
+/// A problem that contradicts itself, a buffer of another length.
+pub fn marginals<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    lse: &[f32],
+    out: &mut [&mut [f32]],
+    workspace: &mut [f32],
+    level: Level,
+) -> Result<()> {
+    inputs.check(problem)?;
+    check_length("lse", lse.len(), problem.rows())?;
+    if out.len() != problem.keys.len() {
+        return wrong(format!("marginals of {} axes, where there are {}", out.len(), problem.keys.len()));
+    }
+    for (axis, out) in out.iter().enumerate() {
+        check_length(format!("marginal_{}", axis + 1), out.len(), problem.rows() * problem.keys[axis])?;
+    }
+    check_length("workspace", workspace.len(), look_workspace(problem)?)?;
+    let shape = Shape::new(problem);
+    let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena(workspace), false);
+    let blocks = blocks(problem, &shape, ROWS, 1);
+    let mut dealt: Vec<(Block, Vec<&mut [f32]>)> = blocks.into_iter().map(|block| (block, Vec::new())).collect();
+    for (axis, out) in out.iter_mut().enumerate() {
+        let mut rest = &mut **out;
+        for (block, own) in &mut dealt {
+            let (mine, others) = std::mem::take(&mut rest).split_at_mut(block.queries.len() * problem.keys[axis]);
+            own.push(mine);
+            rest = others;
+        }
+    }
+    dealt.into_par_iter().for_each(|(block, mut out)| {
+        out.iter_mut().for_each(|out| out.fill(0.0));
+        each(&prepared, lse, &block, |query, tuple, span, weights| {
+            let m = problem.keys[shape.inner];
+            let inner = &mut out[shape.inner][query * m..][span.clone()];
+            inner.iter_mut().zip(weights).for_each(|(to, weight)| *to += weight);
+            let all: f32 = weights[..span.len()].iter().sum();
+            for (axis, token) in shape.outer.iter().zip(tuple) {
+                out[*axis][query * problem.keys[*axis] + token] += all;
+            }
+        });
+    });
+    Ok(())
+}
+
+/// Calls with the weights of each row of a block: the query within the block, the outer tokens, the inner ones.
+fn each(prepared: &Prepared, lse: &[f32], block: &Block, mut look: impl FnMut(usize, &[usize], Range<usize>, &[f32])) {
+    let shape = prepared.shape;
+    let key_head = shape.key_head(prepared.problem, block.head);
+    let first = block.head * prepared.problem.queries + block.queries.start;
+    let scores = Scores { prepared, head: block.head, first: block.queries.start };
+    let mut key_slots = vec![0.0; ROWS * shape.key_width];
+    let mut value_slots = vec![0.0; ROWS * shape.value_width];
+    let mut modulated = vec![0.0; ROWS * shape.key_width];
+    let mut weights = vec![0.0; ROWS * SPAN];
+    walk(prepared, block, ROWS, &mut Batch::default(), |batch| {
+        fill_slots(prepared, batch, key_head, &mut key_slots, &mut value_slots);
+        let modulate = Modulate {
+            rows: &batch.rows,
+            width: shape.key_width,
+            tokens: &prepared.q[first * shape.key_width..],
+            slots: &key_slots,
+            out: &mut modulated,
+        };
+        dispatch(prepared.level, modulate);
+        for span in spans(batch.span()) {
+            scores.compute(batch, &span, &modulated, &mut weights, None);
+            for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(SPAN)) {
+                let lse = lse[first + row.query];
+                // A row that sees nothing has no weights; its lse is −∞, as its scores are.
+                let weigh = |s: f32| if s == f32::NEG_INFINITY { 0.0 } else { (s - lse).exp() };
+                weights[..span.len()].iter_mut().for_each(|s| *s = weigh(*s));
+                look(row.query, batch.tuple(row.slot), span.clone(), weights);
+            }
+        }
+    });
+}

@@ -1,0 +1,213 @@
+//! Operands as the kernels want them: as p-linear channels, padded to whole vectors, the inner axis packed.
+//!
+//! | what | layout |
+//! |---|---|
+//! | query | `[batch · heads, n, channels]`, the scale and the signs in it |
+//! | keys of each axis | `[batch · key_heads, m, channels]` |
+//! | values of each axis | `[batch · key_heads, m, d_v]` |
+//! | inner keys, packed | `[batch · key_heads, m / 64, channels, 64]`: 64 keys side by side |
+//! | inner values, packed | the same, for the gradient only |
+//!
+//! Tokens that no query may see are zeros, whatever they hold.
+
+use crate::element::Element;
+use crate::form::Channels;
+use crate::problem::{Bias, Inputs, MOST_WIDTH, Problem};
+use polyad_simd::gemm::GROUP;
+use polyad_simd::{LANES, Level};
+use rayon::prelude::*;
+
+/// Slices cut off a buffer, one after the other.
+pub(crate) struct Arena<'a>(pub &'a mut [f32]);
+
+impl<'a> Arena<'a> {
+    /// The next so many numbers.
+    pub fn take(&mut self, numbers: usize) -> &'a mut [f32] {
+        let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(numbers);
+        self.0 = rest;
+        taken
+    }
+}
+
+/// Sizes that follow from a problem.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub channels: Channels,
+    /// Channels, and value features, to whole vectors.
+    pub key_width: usize,
+    pub value_width: usize,
+    /// The axis that is streamed: the one of which a query sees most.
+    pub inner: usize,
+    /// The others, in order.
+    pub outer: Vec<usize>,
+    /// Groups of 64 keys on the inner axis.
+    pub groups: usize,
+    pub query_heads: usize,
+    pub key_heads: usize,
+}
+
+impl Shape {
+    pub fn new(problem: &Problem) -> Self {
+        let channels = problem.form.channels(problem.order(), problem.width);
+        let seen = |axis: usize| {
+            let window = problem.windows.get(axis).copied().flatten().unwrap_or(usize::MAX);
+            if problem.causal { window.min(problem.keys[axis]) } else { problem.keys[axis] }
+        };
+        // The last of equals, so that the order of the axes is kept where nothing speaks against it.
+        let inner = (0..problem.keys.len()).max_by_key(|axis| seen(*axis)).unwrap_or(0);
+        Shape {
+            key_width: channels.count().next_multiple_of(LANES),
+            channels,
+            value_width: problem.value_width.next_multiple_of(LANES),
+            inner,
+            outer: (0..problem.keys.len()).filter(|axis| *axis != inner).collect(),
+            groups: problem.keys[inner].div_ceil(GROUP),
+            query_heads: problem.batch * problem.heads,
+            key_heads: problem.batch * problem.key_heads,
+        }
+    }
+
+    /// Numbers that [`Prepared::new`] takes.
+    pub fn numbers(&self, problem: &Problem, backward: bool) -> usize {
+        let queries = self.query_heads * problem.queries * self.key_width;
+        let keys: usize = problem.keys.iter().sum::<usize>() * self.key_heads * (self.key_width + self.value_width);
+        let packed = self.key_width + if backward { self.value_width } else { 0 };
+        queries + keys + self.key_heads * self.groups * GROUP * packed
+    }
+
+    /// The key head, over all batch entries, of a query head, itself over all batch entries.
+    pub fn key_head(&self, problem: &Problem, head: usize) -> usize {
+        let (batch, head) = (head / problem.heads, head % problem.heads);
+        batch * problem.key_heads + head / (problem.heads / problem.key_heads)
+    }
+}
+
+fn counts(problem: &Problem, hidden: &[Option<&[bool]>], batch: usize, axis: usize, j: usize) -> bool {
+    let hidden = hidden.get(axis).copied().flatten();
+    j < problem.length(batch, axis) && !hidden.is_some_and(|hidden| hidden[batch * problem.keys[axis] + j])
+}
+
+/// A token in single precision.
+fn wide<'b, E: Element>(token: &[E], buffer: &'b mut [f32; MOST_WIDTH]) -> &'b [f32] {
+    let buffer = &mut buffer[..token.len()];
+    buffer.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+    buffer
+}
+
+/// The operands of all heads.
+pub(crate) struct Prepared<'a> {
+    pub problem: &'a Problem,
+    pub biases: &'a [Bias<'a>],
+    pub hidden: &'a [Option<&'a [bool]>],
+    pub shape: &'a Shape,
+    pub level: Level,
+    pub q: &'a [f32],
+    pub keys: Vec<&'a [f32]>,
+    pub values: Vec<&'a [f32]>,
+    pub packed_keys: &'a [f32],
+    /// Empty unless for the gradient.
+    pub packed_values: &'a [f32],
+    /// For each key head, whether all that can be seen is finite. Where it is not, rows that see a token must not share
+    /// a product with rows that do not: 0 · NaN is NaN.
+    pub finite: Vec<bool>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Whether key `j` of an axis counts for a batch entry: within the length and not hidden.
+    pub fn counts(&self, batch: usize, axis: usize, j: usize) -> bool {
+        counts(self.problem, self.hidden, batch, axis, j)
+    }
+
+    pub fn new<E: Element>(
+        problem: &'a Problem,
+        inputs: &'a Inputs<'a, E>,
+        shape: &'a Shape,
+        level: Level,
+        arena: &mut Arena<'a>,
+        backward: bool,
+    ) -> Self {
+        let q = arena.take(shape.query_heads * problem.queries * shape.key_width);
+        let sources = inputs.q.par_chunks(problem.width);
+        q.par_chunks_mut(shape.key_width).zip(sources).for_each(|(to, token)| {
+            let (used, rest) = to.split_at_mut(shape.channels.count());
+            shape.channels.expand(0, problem.scale, wide(token, &mut [0.0; MOST_WIDTH]), used);
+            rest.fill(0.0);
+        });
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for axis in 0..problem.keys.len() {
+            let m = problem.keys[axis];
+            let rows = shape.key_heads * m;
+            let seen = |row: usize| {
+                let (low, high) = problem.seen_by(axis, row % m);
+                low < high && counts(problem, inputs.hidden, row / m / problem.key_heads, axis, row % m)
+            };
+            let to = arena.take(rows * shape.key_width);
+            // Where the token of a row lies among those that there is room for.
+            let place = |row: usize| row / m * problem.room(axis) + row % m;
+            to.par_chunks_mut(shape.key_width).enumerate().for_each(|(row, to)| {
+                let (used, rest) = to.split_at_mut(shape.channels.count());
+                if seen(row) {
+                    let token = &inputs.keys[axis][place(row) * problem.width..][..problem.width];
+                    shape.channels.expand(axis + 1, 1.0, wide(token, &mut [0.0; MOST_WIDTH]), used);
+                } else {
+                    used.fill(0.0);
+                }
+                rest.fill(0.0);
+            });
+            keys.push(&*to);
+            let to = arena.take(rows * shape.value_width);
+            to.par_chunks_mut(shape.value_width).enumerate().for_each(|(row, to)| {
+                to.fill(0.0);
+                if seen(row) {
+                    let token = &inputs.values[axis][place(row) * problem.value_width..][..problem.value_width];
+                    to.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+                }
+            });
+            values.push(&*to);
+        }
+        let inner = problem.keys[shape.inner];
+        let mut pack = |rows: &[f32], width: usize| -> &'a [f32] {
+            let to = arena.take(shape.key_heads * shape.groups * GROUP * width);
+            to.par_chunks_mut((GROUP * width).max(1)).enumerate().for_each(|(index, group)| {
+                let (head, first) = (index / shape.groups, index % shape.groups * GROUP);
+                for place in 0..GROUP {
+                    let key = first + place;
+                    for l in 0..width {
+                        group[l * GROUP + place] =
+                            if key < inner { rows[(head * inner + key) * width + l] } else { 0.0 };
+                    }
+                }
+            });
+            to
+        };
+        let packed_keys = pack(keys[shape.inner], shape.key_width);
+        let packed_values = if backward { pack(values[shape.inner], shape.value_width) } else { &[] };
+        let finite = (0..shape.key_heads)
+            .into_par_iter()
+            .map(|head| {
+                let all = |rows: &[f32], tokens: usize, width: usize| {
+                    // A sum of zeros is NaN if one of the numbers is not finite, and is quicker to have than a search.
+                    let part = &rows[head * tokens * width..(head + 1) * tokens * width];
+                    part.iter().map(|x| x * 0.0).sum::<f32>() == 0.0
+                };
+                (0..problem.keys.len()).all(|axis| {
+                    all(keys[axis], problem.keys[axis], shape.key_width)
+                        && all(values[axis], problem.keys[axis], shape.value_width)
+                })
+            })
+            .collect();
+        Prepared {
+            problem,
+            biases: inputs.biases,
+            hidden: inputs.hidden,
+            shape,
+            level,
+            q,
+            keys,
+            values,
+            packed_keys,
+            packed_values,
+            finite,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What happens to rows between the products: element by element, on the level in use.
+
+use crate::walk::Row;
+use polyad_simd::{Kernel, LANES, Simd, exp};
+
+/// A slice as vectors; what is left over is not looked at, rows being whole vectors.
+#[inline(always)]
+fn vectors(x: &[f32]) -> &[[f32; LANES]] {
+    x.as_chunks().0
+}
+
+#[inline(always)]
+fn vectors_mut(x: &mut [f32]) -> &mut [[f32; LANES]] {
+    x.as_chunks_mut().0
+}
+
+/// `out[r] = tokens[row.query] ∘ slots[row.slot]`
+pub(crate) struct Modulate<'a> {
+    pub rows: &'a [Row],
+    pub width: usize,
+    /// The block's queries, or what takes their place.
+    pub tokens: &'a [f32],
+    pub slots: &'a [f32],
+    pub out: &'a mut [f32],
+}
+
+impl Kernel for Modulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let w = self.width;
+        for (row, out) in self.rows.iter().zip(self.out.chunks_exact_mut(w)) {
+            let token = vectors(&self.tokens[row.query * w..(row.query + 1) * w]);
+            let slot = vectors(&self.slots[row.slot * w..(row.slot + 1) * w]);
+            for (out, (a, b)) in vectors_mut(out).iter_mut().zip(token.iter().zip(slot)) {
+                simd.store(simd.mul(simd.load(a), simd.load(b)), out);
+            }
+        }
+    }
+}
+
+/// The running softmax of a block's queries (Milakov & Gimelshein, arXiv 1805.02867) and its weighted sums of values.
+///
+/// Sums are kept with what rounding took from them (Kahan), since they may have as many terms as there are tuples.
+pub(crate) struct Running<'a> {
+    /// Padded width of the values.
+    pub width: usize,
+    /// For each query the greatest score so far.
+    pub most: &'a mut [f32],
+    /// `[queries, width]` and what is missing in it.
+    pub out: &'a mut [f32],
+    pub lost: &'a mut [f32],
+    /// The sums of weights.
+    pub total: &'a mut [f64],
+}
+
+impl Running<'_> {
+    /// Nothing seen yet.
+    pub fn reset(&mut self) {
+        self.most.fill(f32::NEG_INFINITY);
+        self.out.fill(0.0);
+        self.lost.fill(0.0);
+        self.total.fill(0.0);
+    }
+}
+
+/// Turns scores into weights relative to each query's greatest score so far, and brings the sums up to date with it.
+pub(crate) struct Weigh<'a, 'r> {
+    pub rows: &'a [Row],
+    pub running: &'a mut Running<'r>,
+    /// `[rows, stride]`, of which `columns`, a multiple of 16, are in use.
+    pub scores: &'a mut [f32],
+    pub stride: usize,
+    pub columns: usize,
+}
+
+impl Kernel for Weigh<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Weigh { rows, running, scores, stride, columns } = self;
+        let below = simd.splat(f32::NEG_INFINITY);
+        for (row, scores) in rows.iter().zip(scores.chunks_exact(stride)) {
+            let mut most = [below; 2];
+            for (i, lanes) in vectors(&scores[..columns]).iter().enumerate() {
+                most[i % 2] = simd.max(simd.load(lanes), most[i % 2]);
+            }
+            let mut lanes = [0.0; LANES];
+            simd.store(simd.max(most[0], most[1]), &mut lanes);
+            let most = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+            let before = running.most[row.query];
+            if most > before {
+                running.most[row.query] = most;
+                let factor = (f64::from(before) - f64::from(most)).exp();
+                running.total[row.query] *= factor;
+                let range = row.query * running.width..(row.query + 1) * running.width;
+                let factor = simd.splat(factor as f32);
+                for sums in [&mut running.out[range.clone()], &mut running.lost[range]] {
+                    for lanes in vectors_mut(sums) {
+                        simd.store(simd.mul(simd.load(lanes), factor), lanes);
+                    }
+                }
+            }
+        }
+        for (row, scores) in rows.iter().zip(scores.chunks_exact_mut(stride)) {
+            let most = running.most[row.query];
+            if most == f32::NEG_INFINITY {
+                // Scores of −∞ throughout, so far: no weight.
+                scores[..columns].fill(0.0);
+                continue;
+            }
+            let most = simd.splat(most);
+            let mut total = simd.splat(0.0);
+            for lanes in vectors_mut(&mut scores[..columns]) {
+                let weight = exp(simd, simd.sub(simd.load(lanes), most));
+                total = simd.add(total, weight);
+                simd.store(weight, lanes);
+            }
+            running.total[row.query] += f64::from(simd.sum(total));
+        }
+    }
+}
+
+/// `out[row.query] += slots[row.slot] ∘ sums[r]`, compensated.
+pub(crate) struct Gather<'a, 'r> {
+    pub rows: &'a [Row],
+    pub running: &'a mut Running<'r>,
+    /// Products of outer values.
+    pub slots: &'a [f32],
+    /// `[rows, width]`
+    pub sums: &'a [f32],
+}
+
+impl Kernel for Gather<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let w = self.running.width;
+        for (row, sums) in self.rows.iter().zip(self.sums.chunks_exact(w)) {
+            let slot = vectors(&self.slots[row.slot * w..(row.slot + 1) * w]);
+            let out = vectors_mut(&mut self.running.out[row.query * w..(row.query + 1) * w]);
+            let lost = vectors_mut(&mut self.running.lost[row.query * w..(row.query + 1) * w]);
+            for ((out, lost), (slot, sums)) in out.iter_mut().zip(lost).zip(slot.iter().zip(vectors(sums))) {
+                let before = simd.load(out);
+                let term = simd.sub(simd.mul(simd.load(slot), simd.load(sums)), simd.load(lost));
+                let after = simd.add(before, term);
+                simd.store(simd.sub(simd.sub(after, before), term), lost);
+                simd.store(after, out);
+            }
+        }
+    }
+}
+
+/// From scores and the gradient of the weights to weights and the gradient of the scores:
+/// `P = exp(S − lse)`, `dS = P (dP − Δ)`.
+pub(crate) struct Slopes<'a> {
+    pub rows: &'a [Row],
+    /// Of the block's queries.
+    pub lse: &'a [f32],
+    pub delta: &'a [f32],
+    /// `[rows, stride]` each: scores, then weights; gradient of the weights, then of the scores.
+    pub scores: &'a mut [f32],
+    pub slopes: &'a mut [f32],
+    pub stride: usize,
+    pub columns: usize,
+}
+
+impl Kernel for Slopes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Slopes { rows, lse, delta, scores, slopes, stride, columns } = self;
+        let both = scores.chunks_exact_mut(stride).zip(slopes.chunks_exact_mut(stride));
+        for (row, (scores, slopes)) in rows.iter().zip(both) {
+            let (lse, delta) = (simd.splat(lse[row.query]), simd.splat(delta[row.query]));
+            let lanes = vectors_mut(&mut scores[..columns]).iter_mut().zip(vectors_mut(&mut slopes[..columns]));
+            for (score, slope) in lanes {
+                let weight = exp(simd, simd.sub(simd.load(score), lse));
+                simd.store(weight, score);
+                simd.store(simd.mul(weight, simd.sub(simd.load(slope), delta)), slope);
+            }
+        }
+    }
+}
+
+/// `to[row.query] += slots[row.slot] ∘ rows[r]`, plainly, or with query and slot exchanged.
+pub(crate) struct Spread<'a> {
+    pub rows: &'a [Row],
+    pub width: usize,
+    /// `[rows, width]`
+    pub sums: &'a [f32],
+    /// `[slots, width]`
+    pub slots: &'a [f32],
+    /// `[queries, width]`
+    pub to: &'a mut [f32],
+}
+
+impl Kernel for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let w = self.width;
+        for (row, sums) in self.rows.iter().zip(self.sums.chunks_exact(w)) {
+            let slot = vectors(&self.slots[row.slot * w..(row.slot + 1) * w]);
+            let to = vectors_mut(&mut self.to[row.query * w..(row.query + 1) * w]);
+            for (to, (a, b)) in to.iter_mut().zip(slot.iter().zip(vectors(sums))) {
+                simd.store(simd.mul_add(simd.load(a), simd.load(b), simd.load(to)), to);
+            }
+        }
+    }
+}
+
+/// `to[row.slot] += tokens[row.query] ∘ rows[r]`
+pub(crate) struct Collect<'a> {
+    pub rows: &'a [Row],
+    pub width: usize,
+    /// `[rows, width]`
+    pub sums: &'a [f32],
+    /// `[queries, width]`
+    pub tokens: &'a [f32],
+    /// `[slots, width]`
+    pub to: &'a mut [f32],
+}
+
+impl Kernel for Collect<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let w = self.width;
+        for (row, sums) in self.rows.iter().zip(self.sums.chunks_exact(w)) {
+            let token = vectors(&self.tokens[row.query * w..(row.query + 1) * w]);
+            let to = vectors_mut(&mut self.to[row.slot * w..(row.slot + 1) * w]);
+            for (to, (a, b)) in to.iter_mut().zip(token.iter().zip(vectors(sums))) {
+                simd.store(simd.mul_add(simd.load(a), simd.load(b), simd.load(to)), to);
+            }
+        }
+    }
+}

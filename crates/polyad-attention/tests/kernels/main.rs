@@ -1,0 +1,4 @@
+//! The kernels against the definition in double precision, against properties, and at their edges.
+
+mod agreement;
+mod support;
