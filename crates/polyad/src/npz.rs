@@ -40,7 +40,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>> {
     let mut arrays = BTreeMap::new();
     for index in 0..archive.len() {
         let member = archive.by_index(index).map_err(|why| bad(why.to_string()))?;
-        let name = member.name().trim_end_matches(".npy").to_owned();
+        let name = member.name().map_err(|why| bad(why.to_string()))?.trim_end_matches(".npy").to_owned();
         let mut bytes = Vec::new();
         member.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|why| bad(format!("{name}: {why}")))?;
         if bytes.len() as u64 > MOST_BYTES {

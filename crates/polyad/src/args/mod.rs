@@ -7,7 +7,7 @@ mod published;
 mod shapes;
 mod values;
 
-pub use attention::AttendArgs;
+pub use attention::{AttendArgs, Precision};
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
