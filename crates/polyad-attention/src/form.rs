@@ -6,7 +6,7 @@
 use crate::error::{Result, problem};
 
 /// The score of a query and one key of each axis, before the scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ScoreForm {
     /// `Σ_l q_l k1_l k2_l ..`, any order (Alman & Song, arXiv 2310.04064). Order 2 is ordinary attention.
     #[default]
@@ -45,7 +45,7 @@ impl ScoreForm {
     }
 
     /// The form over `order` operands of `width` features as p-linear channels.
-    pub(crate) fn channels(self, order: usize, width: usize) -> Channels {
+    pub fn channels(self, order: usize, width: usize) -> Channels {
         let mut channels = Channels { signs: Vec::new(), features: vec![Vec::new(); order] };
         match self {
             ScoreForm::Linear => (0..width).for_each(|l| channels.push(1.0, |_| Some(l))),
@@ -78,7 +78,7 @@ impl ScoreForm {
 
 /// A form as p-linear channels.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Channels {
+pub struct Channels {
     /// The sign of each.
     pub signs: Vec<f32>,
     /// For each operand (0 the query) and channel, the feature; none where the operand is absent.

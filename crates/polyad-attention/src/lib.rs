@@ -29,7 +29,7 @@ mod walk;
 pub use backward::{Gradients, Upstream, backward, backward_workspace};
 pub use element::Element;
 pub use error::{Error, Result};
-pub use form::ScoreForm;
+pub use form::{Channels, ScoreForm};
 pub use forward::{Work, forward, forward_workspace};
 pub use look::{look_workspace, marginals, weights};
 pub use problem::{Bias, Dropout, Inputs, MOST_ORDER, MOST_WIDTH, Problem};

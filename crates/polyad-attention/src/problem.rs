@@ -191,8 +191,8 @@ impl Problem {
         if operand == 0 { self.queries } else { self.keys[operand - 1] }
     }
 
-    /// The keys that count on an axis for a batch entry.
-    pub(crate) fn length(&self, batch: usize, axis: usize) -> usize {
+    /// The keys that count on an axis, counted from 0, for a batch entry.
+    pub fn length(&self, batch: usize, axis: usize) -> usize {
         match self.lengths.len() {
             0 => self.keys[axis],
             1 => self.lengths[0][axis],
@@ -200,8 +200,9 @@ impl Problem {
         }
     }
 
-    /// The keys of an axis that query `i` may see, by causality and window; lengths are not looked at.
-    pub(crate) fn visible(&self, axis: usize, i: usize) -> (usize, usize) {
+    /// The keys of an axis, counted from 0, that query `i` may see, by causality and window: from the first up to, not
+    /// including, the second. Lengths are not looked at.
+    pub fn visible(&self, axis: usize, i: usize) -> (usize, usize) {
         let keys = self.keys[axis];
         let at = i as isize + keys as isize - self.queries as isize;
         let high = if self.causal { (at + 1).clamp(0, keys as isize) as usize } else { keys };

@@ -10,3 +10,8 @@ pub mod error;
 pub mod norm;
 
 pub use error::{Error, Result};
+
+/// Whether our kernels run on this device.
+fn has_kernels(device: &burn::tensor::Device) -> bool {
+    device.clone().inner() == burn::tensor::Device::flex()
+}

@@ -5,11 +5,12 @@ use clap::CommandFactory;
 use std::fmt::Write;
 
 /// The groups, in the order in which help shows them. A test holds that each command is in one.
-pub const GROUPS: [(&str, &[&str]); 2] = [
+pub const GROUPS: [(&str, &[&str]); 3] = [
     (
         "Shapes",
         &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"],
     ),
+    ("Attention", &["attend"]),
     ("More", &["doctor", "completions", "help"]),
 ];
 

@@ -8,16 +8,12 @@ mod convolution;
 mod norm;
 mod ops;
 
+use crate::has_kernels;
 use crate::norm::BatchNorm;
 use burn::backend::Dispatch;
-use burn::tensor::{Device, Tensor, module, ops::ConvOptions};
+use burn::tensor::{Tensor, module, ops::ConvOptions};
 use ops::{BlockedOps, NormOptions, Stride};
 use polyad_simd::LANES;
-
-/// Whether our kernels run on this device.
-fn has_kernels(device: &Device) -> bool {
-    device.clone().inner() == Device::flex()
-}
 
 fn from_planar(x: Tensor<4>) -> Tensor<5> {
     let [n, c, h, w] = x.dims();

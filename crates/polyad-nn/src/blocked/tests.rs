@@ -3,6 +3,7 @@
 use super::*;
 use crate::norm::BatchNormConfig;
 use burn::module::{Module, Param};
+use burn::tensor::Device;
 use burn::tensor::Distribution;
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {

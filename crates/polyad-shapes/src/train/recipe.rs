@@ -36,6 +36,8 @@ pub struct TrainOptions {
     pub dim: Option<usize>,
     /// Views that interact at once.
     pub order: Option<usize>,
+    /// Normalise queries and keys of the encoder.
+    pub qk_norm: bool,
     /// Epochs of stage 1.
     pub stage1_epochs: Option<usize>,
     /// Epochs of stage 2.
@@ -156,6 +158,7 @@ impl Recipe {
         network.heads = options.heads.unwrap_or(network.heads);
         network.dim = options.dim.unwrap_or(network.dim);
         network.order = options.order.unwrap_or(network.order);
+        network.qk_norm = options.qk_norm;
         network.check()?;
         if options.freeze {
             let epochs = recipe.stage2.epochs + recipe.refining.epochs;
@@ -303,7 +306,7 @@ mod tests {
             (TrainOptions { initializer: Some("resnet19".into()), ..TrainOptions::default() }, "resnet19"),
             (TrainOptions { freeze: true, ..TrainOptions::default() }, "--freeze"),
             (TrainOptions { heads: Some(7), ..TrainOptions::default() }, "7 heads"),
-            (TrainOptions { order: Some(3), ..TrainOptions::default() }, "order is 3"),
+            (TrainOptions { order: Some(4), ..TrainOptions::default() }, "order is 4"),
             (TrainOptions { size: Some(1), ..TrainOptions::default() }, "size"),
             (TrainOptions { epochs: Some(0), ..TrainOptions::default() }, "0 epochs"),
         ];

@@ -101,6 +101,9 @@ pub struct VsFormerConfig {
     /// Views that interact at once in the encoder. 2 is the paper's.
     #[serde(default = "published_order")]
     pub order: usize,
+    /// Queries and keys of the encoder are normalised, with learned gains. Not in the paper.
+    #[serde(default)]
+    pub qk_norm: bool,
 }
 
 fn published_views() -> usize {
@@ -133,6 +136,7 @@ impl VsFormerConfig {
             classes,
             base_feature_dim: None,
             order: published_order(),
+            qk_norm: false,
         }
     }
 
@@ -159,8 +163,11 @@ impl VsFormerConfig {
         if self.head == 3 && self.dim < 2 {
             return refuse(format!("a head of 3 layers halves dim, which is {}", self.dim));
         }
-        if self.order != 2 {
-            return refuse(format!("order is {}; this version knows order 2 only", self.order));
+        if !(2..=3).contains(&self.order) {
+            return refuse(format!("order is {}; views interact in pairs (2) or triples (3)", self.order));
+        }
+        if (self.order > 2 || self.qk_norm) && self.dim / self.heads > polyad_nn::attention::MOST_WIDTH {
+            return refuse(format!("{} heads of dim {} have too many features for order 3", self.heads, self.dim));
         }
         match (self.backbone.features(), self.base_feature_dim) {
             (Some(features), Some(said)) if features != said => {
@@ -193,7 +200,7 @@ mod tests {
             (VsFormerConfig { dim: usize::MAX, ..good.clone() }, "dim"),
             (VsFormerConfig { head: 4, ..good.clone() }, "head is 4"),
             (VsFormerConfig { classes: Some(0), ..good.clone() }, "classes"),
-            (VsFormerConfig { order: 3, ..good.clone() }, "order is 3"),
+            (VsFormerConfig { order: 4, ..good.clone() }, "order is 4"),
             (VsFormerConfig { base_feature_dim: Some(2048), ..good }, "base_feature_dim is 2048"),
         ];
         for (config, part) in wrong {

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Bool, Device, Tensor};
-use polyad_nn::attention::{MultiHeadAttention, MultiHeadAttentionConfig};
+use polyad_nn::attention::{MultiHeadAttention, MultiHeadAttentionConfig, TensorAttention, TensorAttentionConfig};
 
 /// Blocks one after the other, without a norm at the end.
 #[derive(Module, Debug)]
@@ -24,7 +24,7 @@ pub struct EncoderBlock {
     /// Before attention.
     pub norm: LayerNorm,
     /// Among the views.
-    pub attention: MultiHeadAttention,
+    pub attention: ViewAttention,
     /// Before the hidden layer.
     pub mlp_norm: LayerNorm,
     /// `[dim, ratio * dim]` and a bias.
@@ -33,6 +33,33 @@ pub struct EncoderBlock {
     pub contract: Linear,
     attention_dropout: Dropout,
     mlp_dropout: Dropout,
+}
+
+/// How views take notice of each other.
+#[derive(Module, Debug)]
+pub enum ViewAttention {
+    /// In pairs, as published.
+    Pairs(MultiHeadAttention),
+    /// In tuples, or in pairs of normalised queries and keys.
+    Tuples(TensorAttention),
+}
+
+impl ViewAttention {
+    fn init(config: &VsFormerConfig, device: &Device) -> Result<Self> {
+        let (dim, heads, dropout) = (config.dim, config.heads, ATTENTION_DROPOUT);
+        if config.order == 2 && !config.qk_norm {
+            return Ok(ViewAttention::Pairs(MultiHeadAttentionConfig { dim, heads, dropout }.init(device)?));
+        }
+        let tuples = TensorAttentionConfig::new(dim, heads, config.order);
+        Ok(ViewAttention::Tuples(TensorAttentionConfig { qk_norm: config.qk_norm, dropout, ..tuples }.init(device)?))
+    }
+
+    fn forward(&self, views: Tensor<3>, absent: Option<Tensor<2, Bool>>) -> Tensor<3> {
+        match self {
+            ViewAttention::Pairs(attention) => attention.forward(views, absent),
+            ViewAttention::Tuples(attention) => attention.forward(views, absent),
+        }
+    }
 }
 
 /// Dropout of the published code: on the attention probabilities, and again on what attention adds.
@@ -61,10 +88,9 @@ impl Encoder {
 impl EncoderBlock {
     fn init(config: &VsFormerConfig, device: &Device) -> Result<Self> {
         let (dim, hidden) = (config.dim, config.dim * config.ratio);
-        let attention = MultiHeadAttentionConfig { dim, heads: config.heads, dropout: ATTENTION_DROPOUT };
         Ok(EncoderBlock {
             norm: LayerNormConfig::new(dim).init(device),
-            attention: attention.init(device)?,
+            attention: ViewAttention::init(config, device)?,
             mlp_norm: LayerNormConfig::new(dim).init(device),
             expand: LinearConfig::new(dim, hidden).init(device),
             contract: LinearConfig::new(hidden, dim).init(device),

@@ -77,6 +77,7 @@ impl VsFormer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vsformer::encoder::ViewAttention;
     use crate::vsformer::{Backbone, BackboneKind};
     use burn::tensor::Distribution;
 
@@ -108,7 +109,8 @@ mod tests {
         let gradients = loss.backward();
         let Backbone::ResNet(resnet) = &net.initializer.backbone else { panic!("asked for a residual network") };
         let first = resnet.conv1.weight.val().grad(&gradients).expect("a gradient");
-        let query = net.encoder.blocks[0].attention.query.weight.val().grad(&gradients).expect("a gradient");
+        let ViewAttention::Pairs(attention) = &net.encoder.blocks[0].attention else { panic!("order 2 was asked for") };
+        let query = attention.query.weight.val().grad(&gradients).expect("a gradient");
         for (name, size) in [("conv1", first.abs().sum().into_scalar()), ("query", query.abs().sum().into_scalar())] {
             let size: f32 = size;
             assert!(size.is_finite() && size > 0.0, "{name}: {size}");

@@ -86,6 +86,9 @@ pub struct NetworkArgs {
     /// Views that interact at once: pairs, or triples
     #[arg(long, value_name = "2|3", value_parser = within(2..=3))]
     pub order: Option<usize>,
+    /// Normalise queries and keys, with learned gains: steadier with triples
+    #[arg(long)]
+    pub qk_norm: bool,
 }
 
 /// The schedule. What is left out is the recipe's choice.

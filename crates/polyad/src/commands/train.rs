@@ -83,6 +83,7 @@ fn options(args: &TrainArgs) -> TrainOptions {
         heads: network.heads,
         dim: network.dim,
         order: network.order,
+        qk_norm: network.qk_norm,
         stage1_epochs: schedule.stage1_epochs,
         epochs: schedule.epochs,
         seed: args.seed,

@@ -1,5 +1,6 @@
 //! The program seen from outside: the real binary, its two streams, its exit codes, what it leaves on the disk.
 
+mod attention;
 mod conduct;
 mod help;
 mod inputs;

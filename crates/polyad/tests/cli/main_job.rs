@@ -70,9 +70,10 @@ fn from_a_folder_of_classes_to_neighbours_and_a_page() {
     json(folder, "gallery parts.index --out page.html");
     assert!(fs::read_to_string(folder.join("page.html")).unwrap().contains("<html"));
 
-    let again = polyad(folder, &["train", "parts", "--out", "model", "--order", "3"]);
-    assert_eq!(again.code, Some(2), "{}", again.stderr);
-    assert!(again.stderr.contains("order is 3"), "{}", again.stderr);
+    let triples =
+        &json(folder, &format!("train parts --out triples --order 3 --qk-norm --cache model.cache {QUICK}"))[0];
+    assert_eq!(triples["curve"].as_array().unwrap().len(), 3);
+    assert_eq!(json(folder, "evaluate parts --model triples --cache model.cache")[0]["shapes"], 6);
 }
 
 #[cfg(unix)]

@@ -1,0 +1,194 @@
+//! Tensor attention as a function of tensors: kernels of our own where they run, else composed of Burn's operations.
+
+use super::ops::TensorAttentionOps;
+use crate::error::{Error, Result};
+use crate::has_kernels;
+use burn::backend::Dispatch;
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use polyad_attention::{Channels, Problem};
+use std::sync::Arc;
+
+/// What is to be computed.
+#[derive(Debug, Clone)]
+pub struct Attend {
+    /// Sizes, form, masks, scale, softcap, dropout. `room` is not looked at: tensors hold what there is.
+    pub problem: Problem,
+    /// If there: `[batch, m]`, true where a key must not be seen, on every axis, which then all have `m` keys.
+    pub hidden: Option<Arc<[bool]>>,
+}
+
+/// What comes of it.
+#[derive(Debug, Clone)]
+pub struct Attended {
+    /// `[batch, heads, n, d_v]`; 0 in a row that sees nothing.
+    pub out: Tensor<4>,
+    /// `[batch, heads, n]`; −∞ in such a row. It carries a gradient.
+    pub lse: Tensor<3>,
+}
+
+/// Attention of queries to tuples of keys. Problems and tensors that disagree are refused.
+///
+/// # Shapes
+/// - q: `[batch, heads, n, d]`
+/// - keys: for each axis `[batch, key_heads, m, d]`
+/// - values: for each axis `[batch, key_heads, m, d_v]`
+///
+/// # Cost
+/// On the processor as [`polyad_attention::forward`] says. Elsewhere the memory of all tuples.
+pub fn tensor_attention(q: Tensor<4>, keys: Vec<Tensor<4>>, values: Vec<Tensor<4>>, how: &Attend) -> Result<Attended> {
+    check(&q, &keys, &values, how)?;
+    let problem = &how.problem;
+    let (batch, heads, n) = (problem.batch, problem.heads, problem.queries);
+    if !has_kernels(&q.device()) {
+        return Ok(composed(q, &keys, &values, how));
+    }
+    let flat = |x: Tensor<4>| {
+        let numbers = x.shape().num_elements();
+        x.reshape([numbers])
+    };
+    let tokens = Tensor::<1>::cat(keys.into_iter().chain(values).map(flat).collect(), 0);
+    let rows = Dispatch::tensor_attention(q.into_dispatch(), tokens.into_dispatch(), how.clone());
+    let rows = Tensor::<2>::from_dispatch(rows);
+    let width = problem.value_width;
+    Ok(Attended {
+        out: rows.clone().narrow(1, 0, width).reshape([batch, heads, n, width]),
+        lse: rows.narrow(1, width, 1).reshape([batch, heads, n]),
+    })
+}
+
+fn check(q: &Tensor<4>, keys: &[Tensor<4>], values: &[Tensor<4>], how: &Attend) -> Result<()> {
+    let problem = &how.problem;
+    let refuse = |problem: String| Err(Error::config("tensor attention", problem));
+    if let Err(why) = problem.check() {
+        return refuse(why.to_string());
+    }
+    if !problem.room.is_empty() {
+        return refuse("room beyond the keys, which tensors do not have".into());
+    }
+    let expected = [problem.batch, problem.heads, problem.queries, problem.width];
+    if q.dims() != expected {
+        return refuse(format!("q is {:?}, the problem says {expected:?}", q.dims()));
+    }
+    for (name, tensors, width) in [("keys", keys, problem.width), ("values", values, problem.value_width)] {
+        let expected: Vec<_> = problem.keys.iter().map(|m| [problem.batch, problem.key_heads, *m, width]).collect();
+        let found: Vec<_> = tensors.iter().map(Tensor::dims).collect();
+        if found != expected {
+            return refuse(format!("{name} are {found:?}, the problem says {expected:?}"));
+        }
+    }
+    match &how.hidden {
+        Some(hidden) if problem.keys.iter().any(|m| m * problem.batch != hidden.len()) => refuse(format!(
+            "a mask of {} keys, where there are {} times {:?}",
+            hidden.len(),
+            problem.batch,
+            problem.keys
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The same of Burn's operations: the definition, and what runs on devices without kernels.
+pub(super) fn composed(q: Tensor<4>, keys: &[Tensor<4>], values: &[Tensor<4>], how: &Attend) -> Attended {
+    let problem = &how.problem;
+    let device = q.device();
+    let channels = problem.form.channels(problem.order(), problem.width);
+    let (batch, heads, n) = (problem.batch, problem.heads, problem.queries);
+    let spread = |x: &Tensor<4>| {
+        let [batch, own, m, width] = x.dims();
+        let x = x.clone().reshape([batch, own, 1, m, width]);
+        x.expand([batch, own, heads / own, m, width]).reshape([batch, heads, m, width])
+    };
+    let last = keys.len() - 1;
+    let tuples: usize = problem.keys.iter().product();
+
+    // Rows are queries with a token of every axis so far, the later axis innermost.
+    let mut rows = expand(&channels, 0, q, &device).mul_scalar(problem.scale);
+    for (axis, keys) in keys[..last].iter().enumerate() {
+        let keys = expand(&channels, axis + 1, spread(keys), &device);
+        let [_, _, count, width] = rows.dims();
+        let m = problem.keys[axis];
+        let product = rows.unsqueeze_dim::<5>(3) * keys.unsqueeze_dim::<5>(2);
+        rows = product.reshape([batch, heads, count * m, width]);
+    }
+    let inner = expand(&channels, last + 1, spread(&keys[last]), &device);
+    let scores = rows.matmul(inner.transpose()).reshape([batch, heads, n, tuples]);
+    let scores = match problem.softcap {
+        Some(cap) => scores.div_scalar(cap).tanh().mul_scalar(cap),
+        None => scores,
+    };
+    let unseen = unseen(how, &device).expand([batch, heads, n, tuples]);
+    let scores = scores.mask_fill(unseen.clone(), f32::NEG_INFINITY);
+    // A row that sees nothing has no maximum to be taken away.
+    let most = scores.clone().detach().max_dim(3).clamp_min(f32::MIN);
+    let weights = (scores - most.clone()).exp().mask_fill(unseen, 0.0);
+    let total = weights.clone().sum_dim(3);
+    // A row that sees nothing is kept from logarithm and division, whose gradients there would be no numbers.
+    let blind = total.clone().equal_elem(0.0);
+    let total = total.mask_fill(blind.clone(), 1.0);
+    let lse = (total.clone().log() + most).mask_fill(blind, f32::NEG_INFINITY);
+    let weights = weights / total;
+    let weights = match dropped(problem, &device) {
+        Some(factors) => weights * factors,
+        None => weights,
+    };
+    let width = problem.value_width;
+    let mut sums = weights.reshape([batch, heads, n * tuples / problem.keys[last].max(1), problem.keys[last]]);
+    sums = sums.matmul(spread(&values[last]));
+    for axis in (0..last).rev() {
+        let m = problem.keys[axis];
+        let [_, _, count, _] = sums.dims();
+        let product = sums.reshape([batch, heads, count / m, m, width]) * spread(&values[axis]).unsqueeze_dim::<5>(2);
+        sums = product.sum_dim(3).reshape([batch, heads, count / m, width]);
+    }
+    Attended { out: sums, lse: lse.reshape([batch, heads, n]) }
+}
+
+/// An operand's channels.
+fn expand(channels: &Channels, operand: usize, x: Tensor<4>, device: &Device) -> Tensor<4> {
+    let features = &channels.features[operand];
+    let count = features.len();
+    let row = |numbers: Vec<f32>| Tensor::<4>::from_data(TensorData::new(numbers, [1, 1, 1, count]), device);
+    let indices: Vec<i64> = features.iter().map(|l| l.unwrap_or(0) as i64).collect();
+    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), device);
+    let sign = |c: usize| if operand == 0 { channels.signs[c] } else { 1.0 };
+    let factors = row((0..count).map(|c| if features[c].is_some() { sign(c) } else { 0.0 }).collect());
+    let absent = row((0..count).map(|c| if features[c].is_none() { sign(c) } else { 0.0 }).collect());
+    x.select(3, indices) * factors + absent
+}
+
+/// `[batch, 1, n, tuples]`, true where a tuple is not visible.
+fn unseen(how: &Attend, device: &Device) -> Tensor<4, Bool> {
+    let problem = &how.problem;
+    let tuples: usize = problem.keys.iter().product();
+    let mut mask = Vec::with_capacity(problem.batch * problem.queries * tuples);
+    for entry in 0..problem.batch {
+        for query in 0..problem.queries {
+            let is_seen = |axis: usize, j: usize| {
+                let (low, high) = problem.visible(axis, query);
+                let hidden = how.hidden.as_ref().is_some_and(|hidden| hidden[entry * problem.keys[axis] + j]);
+                (low..high.min(problem.length(entry, axis))).contains(&j) && !hidden
+            };
+            for tuple in 0..tuples {
+                let mut rest = tuple;
+                let seen = (0..problem.keys.len()).rev().all(|axis| {
+                    let token = rest % problem.keys[axis];
+                    rest /= problem.keys[axis];
+                    is_seen(axis, token)
+                });
+                mask.push(!seen);
+            }
+        }
+    }
+    Tensor::from_data(TensorData::new(mask, [problem.batch, 1, problem.queries, tuples]), device)
+}
+
+/// What dropout multiplies weights by.
+fn dropped(problem: &Problem, device: &Device) -> Option<Tensor<4>> {
+    let dropout = problem.dropout?;
+    let tuples: usize = problem.keys.iter().product();
+    let rows = problem.rows() as u64;
+    let factors: Vec<f32> =
+        (0..rows).flat_map(|row| (0..tuples as u64).map(move |tuple| dropout.factor(row, tuple))).collect();
+    let shape = [problem.batch, problem.heads, problem.queries, tuples];
+    Some(Tensor::from_data(TensorData::new(factors, shape), device))
+}

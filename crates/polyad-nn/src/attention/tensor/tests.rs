@@ -1,0 +1,150 @@
+use super::attend::composed;
+use super::*;
+use crate::attention::MultiHeadAttentionConfig;
+use burn::tensor::Distribution;
+
+fn difference<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    (a - b).abs().max().into_scalar()
+}
+
+fn normal<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+fn problems() -> Vec<Problem> {
+    let base = |order| Problem {
+        batch: 2,
+        heads: 4,
+        key_heads: 2,
+        queries: 5,
+        value_width: 3,
+        ..Problem::new(order, 5, 7, 0.4)
+    };
+    vec![
+        Problem { keys: vec![9], ..base(2) },
+        Problem { keys: vec![4, 6], form: ScoreForm::Determinant, ..base(3) },
+        Problem { causal: true, windows: vec![Some(3), None], form: ScoreForm::Strassen, ..base(3) },
+        Problem { form: ScoreForm::Tree, softcap: Some(2.0), ..base(4) },
+        Problem { dropout: Some(Dropout { rate: 0.3, seed: 5 }), ..base(3) },
+    ]
+}
+
+#[test]
+fn the_operation_and_the_composed_body_agree_forward_and_backward() {
+    let device = Device::flex().autodiff();
+    for problem in problems() {
+        let hidden = problem
+            .keys
+            .iter()
+            .all(|m| *m == problem.keys[0])
+            .then(|| (0..2 * problem.keys[0]).map(|j| j % 4 == 1).collect::<Arc<[bool]>>());
+        let how = Attend { problem: problem.clone(), hidden };
+        let operand = |tokens, heads, width| normal([2, heads, tokens, width], &device).require_grad();
+        let q = operand(problem.queries, 4, problem.width);
+        let keys: Vec<_> = problem.keys.iter().map(|m| operand(*m, 2, problem.width)).collect();
+        let values: Vec<_> = problem.keys.iter().map(|m| operand(*m, 2, problem.value_width)).collect();
+        let weights = (normal([2, 4, problem.queries, 3], &device), normal([2, 4, problem.queries], &device));
+        // Of rows that see nothing, whose lse is −∞, there are some too.
+        let finite = |attended: Attended| Attended { lse: attended.lse.clamp_min(-1e6), ..attended };
+        let ours = finite(tensor_attention(q.clone(), keys.clone(), values.clone(), &how).expect("tensors that fit"));
+        let plain = finite(composed(q.clone(), &keys, &values, &how));
+        assert!(difference(ours.out.clone(), plain.out.clone()) < 1e-5, "out of {problem:?}");
+        assert!(difference(ours.lse.clone(), plain.lse.clone()) < 1e-5, "lse of {problem:?}");
+        let gradients = |attended: Attended| {
+            let loss = (attended.out * weights.0.clone()).sum() + (attended.lse * weights.1.clone()).sum();
+            let gradients = loss.backward();
+            let all = [&q].into_iter().chain(&keys).chain(&values);
+            all.map(|x| x.grad(&gradients).expect("every operand has a gradient")).collect::<Vec<_>>()
+        };
+        for (index, (a, b)) in gradients(ours).into_iter().zip(gradients(plain)).enumerate() {
+            assert!(difference(a, b) < 2e-5, "gradient {index} of {problem:?}");
+        }
+    }
+}
+
+#[test]
+fn order_2_is_multi_head_attention() {
+    let device = Device::flex();
+    let layer = TensorAttentionConfig::new(12, 3, 2).init(&device).expect("sizes that fit");
+    let mut ordinary =
+        MultiHeadAttentionConfig { dim: 12, heads: 3, dropout: 0.0 }.init(&device).expect("sizes that fit");
+    ordinary.query = layer.query.clone();
+    ordinary.key = layer.keys[0].clone();
+    ordinary.value = layer.values[0].clone();
+    ordinary.output = layer.output.clone();
+    let x = normal([2, 6, 12], &device);
+    let absent = Tensor::<2, Bool>::from_data([[false; 6], [false, true, false, false, true, false]], &device);
+    let ours = layer.forward(x.clone(), Some(absent.clone()));
+    assert!(difference(ours, ordinary.forward(x, Some(absent))) < 1e-5);
+}
+
+#[test]
+fn a_cache_gives_what_all_tokens_at_once_give() {
+    let device = Device::flex();
+    for form in [ScoreForm::Linear, ScoreForm::Determinant] {
+        let config = TensorAttentionConfig {
+            causal: true,
+            form,
+            rotary: (form == ScoreForm::Determinant).then_some(100.0),
+            windows: vec![Some(4), None],
+            qk_norm: true,
+            ..TensorAttentionConfig::new(16, 2, 3)
+        };
+        let layer = config.init(&device).expect("sizes that fit");
+        let x = normal([2, 9, 16], &device);
+        let whole = layer.forward(x.clone(), None);
+        let mut cache = TensorAttentionCache::default();
+        let mut first = 0;
+        for count in [3, 1, 1, 4] {
+            let some = layer.decode(x.clone().narrow(1, first, count), &mut cache);
+            assert!(difference(some, whole.clone().narrow(1, first, count)) < 1e-5, "{form:?} at {first}");
+            first += count;
+        }
+        assert_eq!(cache.tokens(), 9);
+    }
+}
+
+#[test]
+fn rotary_positions_count_by_their_differences() {
+    let device = Device::flex();
+    let x = normal([1, 2, 4, 8], &device);
+    let problem =
+        |_: ()| Problem { heads: 2, key_heads: 2, form: ScoreForm::Determinant, ..Problem::new(3, 4, 8, 0.3) };
+    let lse = |first: usize| {
+        let [q, a, b] = [0, 1, 2].map(|by| rotary::rotated(x.clone().roll_dim(by, 2), first, 50.0));
+        let values = vec![x.clone(), x.clone()];
+        let how = Attend { problem: problem(()), hidden: None };
+        tensor_attention(q, vec![a, b], values, &how).expect("tensors that fit").lse
+    };
+    assert!(difference(lse(0), lse(13)) < 1e-4);
+}
+
+#[test]
+fn gains_bound_the_scores() {
+    let device = Device::flex();
+    let layer = TensorAttentionConfig { qk_norm: true, ..TensorAttentionConfig::new(16, 2, 3) };
+    let layer = layer.init(&device).expect("sizes that fit");
+    let gain: f32 = layer.gains.as_ref().expect("asked for")[0].val().max().into_scalar();
+    // 8 features a head: gains begin at 8^(1/3) = 2, so scores stay within 8.
+    assert!((gain - 2.0).abs() < 1e-6, "{gain}");
+    let normalised = layer.normalised(normal([1, 2, 5, 8], &device).mul_scalar(1e3), 0);
+    let square: f32 = normalised.powf_scalar(2.0).mean_dim(3).max().into_scalar();
+    assert!((square - 4.0).abs() < 1e-3, "{square}");
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let base = TensorAttentionConfig::new(12, 3, 3);
+    let wrong: [(TensorAttentionConfig, &str); 6] = [
+        (TensorAttentionConfig { heads: 5, ..base.clone() }, "5 heads"),
+        (TensorAttentionConfig { key_heads: 2, ..base.clone() }, "2 key heads"),
+        (TensorAttentionConfig { order: 1, ..base.clone() }, "order is 1"),
+        (TensorAttentionConfig { order: 4, form: ScoreForm::Strassen, ..base.clone() }, "strassen"),
+        (TensorAttentionConfig { rotary: Some(10.0), ..base.clone() }, "rotary"),
+        (TensorAttentionConfig { windows: vec![None], ..base }, "1 windows"),
+    ];
+    for (config, part) in wrong {
+        let message = config.init(&Device::flex()).expect_err(part).to_string();
+        assert!(message.contains(part), "{message:?} does not name {part:?}");
+    }
+}
