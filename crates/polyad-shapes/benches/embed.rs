@@ -16,7 +16,8 @@ use polyad_shapes::render::{RenderSettings, render};
 use polyad_shapes::source::{Shape, Source, walk};
 use polyad_shapes::view_set::ViewSet;
 use polyad_shapes::vsformer::{BackboneKind, VsFormerConfig};
-use polyad_simd::{Kernel, LANES, Simd, dispatch, level};
+use polyad_simd::level;
+use polyad_simd::peak::multiply_add_rate;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -97,32 +98,9 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     (start.elapsed().as_secs_f64(), result)
 }
 
-/// Floating-point operations a second of all threads, in registers only.
+/// Floating-point operations a second of all threads.
 fn peak() -> f64 {
-    const ROUNDS: usize = 1 << 20;
-    let (seconds, _) = timed(|| rayon::broadcast(|_| std::hint::black_box(dispatch(level(), MultiplyAdds(ROUNDS)))));
-    (rayon::current_num_threads() * ROUNDS * CHAINS * LANES * 2) as f64 / seconds
-}
-
-/// Multiply-adds in flight: more than latency times units of any processor in use.
-const CHAINS: usize = 10;
-
-struct MultiplyAdds(usize);
-
-impl Kernel for MultiplyAdds {
-    type Output = f32;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f32 {
-        let (a, b) = (simd.splat(std::hint::black_box(0.999)), simd.splat(std::hint::black_box(1e-3)));
-        let mut sums = [b; CHAINS];
-        for _ in 0..self.0 {
-            for sum in &mut sums {
-                *sum = simd.mul_add(*sum, a, b);
-            }
-        }
-        sums.into_iter().map(|sum| simd.sum(sum)).sum()
-    }
+    rayon::broadcast(|_| multiply_add_rate(level())).into_iter().sum()
 }
 
 fn shared() -> Option<PathBuf> {

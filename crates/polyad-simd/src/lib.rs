@@ -12,6 +12,7 @@ mod dot;
 mod exp;
 pub mod gemm;
 mod level;
+pub mod peak;
 mod portable;
 mod simd;
 #[cfg(target_arch = "x86_64")]

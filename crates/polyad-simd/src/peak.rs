@@ -1,0 +1,50 @@
+//! The multiply-add peak of a core, to say how near to it a kernel comes.
+
+use crate::level::Level;
+use crate::simd::{Kernel, LANES, Simd, dispatch};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Multiply-adds in flight: more than latency times units of any processor in use.
+const CHAINS: usize = 10;
+const ROUNDS: usize = 1 << 19;
+
+struct MultiplyAdds;
+
+impl Kernel for MultiplyAdds {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        let (a, b) = (simd.splat(black_box(0.999)), simd.splat(black_box(1e-3)));
+        let mut sums = [b; CHAINS];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = simd.mul_add(*sum, a, b);
+            }
+        }
+        sums.into_iter().map(|sum| simd.sum(sum)).sum()
+    }
+}
+
+/// Floating-point operations a second of the calling thread, in registers only: two for each multiply-add. Takes some
+/// milliseconds. Whoever wants the peak of a machine runs it on all cores at once, and takes the best of many.
+pub fn multiply_add_rate(level: Level) -> f64 {
+    let start = Instant::now();
+    black_box(dispatch(level, MultiplyAdds));
+    (ROUNDS * CHAINS * LANES * 2) as f64 / start.elapsed().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chains_hold_what_the_recurrence_gives() {
+        // x = 0.999 x + 0.001 goes to 1, from which ten chains of sixteen lanes make 160.
+        for level in Level::ALL.into_iter().filter(|level| level.is_present()) {
+            let sum = dispatch(level, MultiplyAdds);
+            assert!((sum - 160.0).abs() < 0.1, "{level}: {sum}");
+        }
+    }
+}
