@@ -17,7 +17,7 @@
 use crate::element::{Element, narrow_into};
 use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, drop_weights, fill_slots, parts, product_of};
-use crate::prepare::{Arena, Prepared, Shape};
+use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, MOST_WIDTH, Problem};
 use crate::rows::{Collect, Modulate, Slopes, Spread};
 use crate::scores::{SPAN, Scores, columns, spans};
@@ -81,7 +81,7 @@ impl Plan {
         let mut places = vec![0];
         let sizes = problem.keys.iter().flat_map(|m| [m * shape.key_width, m * shape.value_width]);
         for size in sizes.chain(biases.iter().copied()) {
-            places.push(places[places.len() - 1] + size);
+            places.push(places[places.len() - 1] + padded(size));
         }
         let hands = (shape.query_heads * shares).clamp(1, HANDS);
         Plan { shape, parts, shares, places, hands }
@@ -93,13 +93,16 @@ impl Plan {
 
     fn scratch(&self) -> usize {
         let (keys, values) = (self.shape.key_width, self.shape.value_width);
+        // All widths are whole cache lines.
         ROWS * (4 * keys + 4 * values + 3 * SPAN) + keys.max(values)
     }
 
     fn workspace(&self, problem: &Problem) -> usize {
         let (rows, shape) = (problem.rows(), &self.shape);
-        shape.numbers(problem, true)
-            + rows * (shape.value_width + 2)
+        Arena::LOST
+            + shape.numbers(problem, true)
+            + rows * shape.value_width
+            + 2 * padded(rows)
             + rows * self.parts * shape.key_width
             + shape.query_heads * self.shares * self.sums()
             + self.hands * self.scratch()
@@ -140,7 +143,7 @@ pub fn backward<E: Element>(
     let plan = Plan::new(problem, &bias_sizes(problem, inputs));
     check_length("workspace", workspace.len(), plan.workspace(problem))?;
     let Plan { shape, parts, shares, .. } = &plan;
-    let mut arena = Arena(workspace);
+    let mut arena = Arena::new(workspace);
     let prepared = Prepared::new(problem, inputs, shape, level, &mut arena, true);
     let rows = rows_of(problem, shape, upstream, &mut arena);
     let dq = arena.take(problem.rows() * parts * shape.key_width);
@@ -154,7 +157,7 @@ pub fn backward<E: Element>(
     for _ in 0..shape.query_heads * shares {
         tasks.push(Share { blocks: Vec::new(), sums: chunks.next().unwrap_or_default() });
     }
-    let (mut rest, mut turn) = (dq, 0);
+    let (mut rest, mut turn) = (&mut *dq, 0);
     for block in blocks(problem, shape, ROWS, *parts) {
         let (own, others) = std::mem::take(&mut rest).split_at_mut(block.queries.len() * shape.key_width);
         rest = others;
@@ -178,7 +181,7 @@ pub fn backward<E: Element>(
     if let (Some(to), Some(sink)) = (&mut gradients.sink, inputs.sink) {
         sink_gradient(problem, sink, &rows, to);
     }
-    finish(problem, inputs, &plan, workspace, gradients);
+    finish(problem, inputs, &plan, (dq, sums), gradients);
     Ok(Work { scores: scores.into_iter().sum() })
 }
 
@@ -293,7 +296,7 @@ struct Hand<'a> {
 impl<'a> Hand<'a> {
     fn new(prepared: &'a Prepared<'a>, plan: &'a Plan, rows: &'a Rows<'a>, scratch: &'a mut [f32]) -> Self {
         let (keys, values) = (prepared.shape.key_width, prepared.shape.value_width);
-        let mut arena = Arena(scratch);
+        let mut arena = Arena::new(scratch);
         let mut pair = || [arena.take(ROWS * keys), arena.take(ROWS * values)];
         let (modulated, slots, collected, sums) = (pair(), pair(), pair(), pair());
         Hand {
@@ -477,13 +480,10 @@ fn finish<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     plan: &Plan,
-    workspace: &[f32],
+    (dq, sums): (&[f32], &[f32]),
     gradients: &mut Gradients<E>,
 ) {
     let Plan { shape, parts, shares, places, .. } = plan;
-    let before = shape.numbers(problem, true) + problem.rows() * (shape.value_width + 2);
-    let (dq, rest) = workspace[before..].split_at(problem.rows() * parts * shape.key_width);
-    let sums = &rest[..shape.query_heads * shares * plan.sums()];
     gradients.q.par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
         // Blocks but the last of a head are whole; a block's parts follow one another.
         let (head, query) = (row / problem.queries, row % problem.queries);

@@ -18,7 +18,7 @@
 
 use crate::element::{Element, narrow_into};
 use crate::error::{Result, check_length};
-use crate::prepare::{Arena, Prepared, Shape};
+use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, MOST_WIDTH, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{SPAN, Scores, columns, spans};
@@ -26,6 +26,7 @@ use crate::walk::{Batch, Block, walk};
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};
 use rayon::prelude::*;
+use std::f64::consts::{LN_2, LOG2_E};
 
 /// Rows computed at once, and queries of a block: four tiles of the product's six rows.
 pub(crate) const ROWS: usize = 24;
@@ -46,9 +47,10 @@ pub fn forward_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
     let shape = Shape::new(problem);
     let parts = parts(problem, &shape, ROWS);
-    Ok(shape.numbers(problem, false)
+    Ok(Arena::LOST
+        + shape.numbers(problem, false)
         + hands(problem, &shape, parts) * scratch(&shape)
-        + problem.rows() * parts * record(problem))
+        + padded(problem.rows() * parts * record(problem)))
 }
 
 /// `out` and `lse` of a problem, on `level`.
@@ -81,7 +83,7 @@ pub fn forward<E: Element>(
     }
     let shape = Shape::new(problem);
     let parts = parts(problem, &shape, ROWS);
-    let mut arena = Arena(workspace);
+    let mut arena = Arena::new(workspace);
     let records = arena.take(problem.rows() * parts * record(problem));
     let scratch_of_all = arena.take(hands(problem, &shape, parts) * scratch(&shape));
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
@@ -89,9 +91,9 @@ pub fn forward<E: Element>(
     let blocks = blocks(problem, &shape, ROWS, parts);
     let hands = hands(problem, &shape, parts);
     let mut dealt: Vec<Vec<(Block, &mut [f32])>> = (0..hands).map(|_| Vec::new()).collect();
-    let mut rest = records;
+    let mut rest = &mut *records;
     for (index, block) in blocks.into_iter().enumerate() {
-        let (own, others) = rest.split_at_mut(block.queries.len() * record(problem));
+        let (own, others) = std::mem::take(&mut rest).split_at_mut(block.queries.len() * record(problem));
         rest = others;
         dealt[index % hands].push((block, own));
     }
@@ -103,7 +105,7 @@ pub fn forward<E: Element>(
             tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
         })
         .collect::<Vec<u64>>();
-    let records = &*finished(workspace, problem, parts);
+    let records = &*records;
     let sink = |row: usize| inputs.sink.map(|sink| sink[row / problem.queries % problem.heads]);
     out.par_chunks_mut(problem.value_width).zip(lse).enumerate().for_each(|(row, (out, lse))| {
         let of_part = |part: usize| {
@@ -115,11 +117,6 @@ pub fn forward<E: Element>(
         narrow_into(sums, out);
     });
     Ok(Work { scores: scores.into_iter().sum() })
-}
-
-/// The records, which lie at the workspace's beginning.
-fn finished<'a>(workspace: &'a [f32], problem: &Problem, parts: usize) -> &'a [f32] {
-    &workspace[..problem.rows() * parts * record(problem)]
 }
 
 /// Numbers of a row's record: its sums, the greatest score, the sum of weights.
@@ -158,8 +155,8 @@ fn place(problem: &Problem, block: usize, part: usize, parts: usize, row: usize)
     (before + part * length + row) * record(problem)
 }
 
-/// Joins the parts of a row; gives its lse.
-fn join(
+/// Joins the parts of a row; gives its lse. The greatest scores of records are powers of two.
+pub(crate) fn join(
     records: &[f32],
     width: usize,
     places: impl Iterator<Item = usize> + Clone,
@@ -167,14 +164,16 @@ fn join(
     out: &mut [f32],
 ) -> f32 {
     let most_of = |place: usize| records[place + width - 2];
-    let most = places.clone().map(most_of).fold(sink.unwrap_or(f32::NEG_INFINITY), f32::max);
+    let sink = sink.map(|sink| f64::from(sink) * LOG2_E);
+    let most = places.clone().map(|place| f64::from(most_of(place)));
+    let most = most.fold(sink.unwrap_or(f64::NEG_INFINITY), f64::max);
     out.fill(0.0);
-    if most == f32::NEG_INFINITY {
-        return most;
+    if most == f64::NEG_INFINITY {
+        return f32::NEG_INFINITY;
     }
-    let factor = |of: f32| (f64::from(of) - f64::from(most)).exp();
+    let factor = |of: f64| (of - most).exp2();
     let mut total = sink.map_or(0.0, factor);
-    let mut factors = places.clone().map(|place| (place, factor(most_of(place))));
+    let mut factors = places.clone().map(|place| (place, factor(f64::from(most_of(place)))));
     factors.clone().for_each(|(place, factor)| total += factor * f64::from(records[place + width - 1]));
     let single = factors.clone().nth(1).is_none();
     if let (true, Some((place, factor))) = (single, factors.next()) {
@@ -182,16 +181,17 @@ fn join(
         out.iter_mut().zip(&records[place..]).for_each(|(out, x)| *out = x * by);
     } else {
         for (l, out) in out.iter_mut().enumerate() {
-            let sum: f64 = places.clone().map(|place| factor(most_of(place)) * f64::from(records[place + l])).sum();
+            let sum: f64 =
+                places.clone().map(|place| factor(f64::from(most_of(place))) * f64::from(records[place + l])).sum();
             *out = (sum / total) as f32;
         }
     }
-    (f64::from(most) + total.ln()) as f32
+    (most * LN_2 + total.ln()) as f32
 }
 
 /// Numbers of a hand's scratch.
 fn scratch(shape: &Shape) -> usize {
-    ROWS * (2 * shape.key_width + 4 * shape.value_width + SPAN + 1)
+    ROWS * (2 * shape.key_width + 4 * shape.value_width + SPAN) + padded(ROWS)
 }
 
 /// Whoever computes tasks, with scratch of its own.
@@ -210,7 +210,7 @@ struct Hand<'a> {
 impl<'a> Hand<'a> {
     fn new(prepared: &'a Prepared<'a>, scratch: &'a mut [f32]) -> Self {
         let (keys, values) = (prepared.shape.key_width, prepared.shape.value_width);
-        let mut arena = Arena(scratch);
+        let mut arena = Arena::new(scratch);
         Hand {
             prepared,
             modulated: arena.take(ROWS * keys),

@@ -18,7 +18,7 @@ use std::ops::Range;
 /// Numbers that [`weights`] and [`marginals`] want as their workspace.
 pub fn look_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
-    Ok(Shape::new(problem).numbers(problem, false))
+    Ok(Arena::LOST + Shape::new(problem).numbers(problem, false))
 }
 
 /// The weights of one row with every tuple.
@@ -48,7 +48,7 @@ pub fn weights<E: Element>(
     check_length("weights", out.len(), problem.keys.iter().product())?;
     check_length("workspace", workspace.len(), look_workspace(problem)?)?;
     let shape = Shape::new(problem);
-    let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena(workspace), false);
+    let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena::new(workspace), false);
     out.fill(0.0);
     let query = row % problem.queries;
     let block = Block { head: row / problem.queries, queries: query..query + 1, part: (0, 1) };
@@ -89,7 +89,7 @@ pub fn marginals<E: Element>(
     }
     check_length("workspace", workspace.len(), look_workspace(problem)?)?;
     let shape = Shape::new(problem);
-    let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena(workspace), false);
+    let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena::new(workspace), false);
     let blocks = blocks(problem, &shape, ROWS, 1);
     let mut dealt: Vec<(Block, Vec<&mut [f32]>)> = blocks.into_iter().map(|block| (block, Vec::new())).collect();
     for (axis, out) in out.iter_mut().enumerate() {

@@ -17,15 +17,33 @@ use polyad_simd::gemm::GROUP;
 use polyad_simd::{LANES, Level};
 use rayon::prelude::*;
 
-/// Slices cut off a buffer, one after the other.
-pub(crate) struct Arena<'a>(pub &'a mut [f32]);
+/// Slices cut off a buffer, one after the other, each at the beginning of a cache line: vectors that lie across two
+/// lines cost a tenth of the products' speed.
+pub(crate) struct Arena<'a>(&'a mut [f32]);
+
+/// Numbers of a cache line.
+const LINE: usize = 16;
+
+/// Numbers that a slice takes.
+pub(crate) fn padded(numbers: usize) -> usize {
+    numbers.next_multiple_of(LINE)
+}
 
 impl<'a> Arena<'a> {
+    /// Numbers that may be lost at the beginning of a buffer.
+    pub const LOST: usize = LINE - 1;
+
+    /// Cuts up a buffer.
+    pub fn new(buffer: &'a mut [f32]) -> Self {
+        let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(buffer.len());
+        Arena(&mut buffer[start..])
+    }
+
     /// The next so many numbers.
     pub fn take(&mut self, numbers: usize) -> &'a mut [f32] {
-        let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(numbers);
+        let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(padded(numbers));
         self.0 = rest;
-        taken
+        &mut taken[..numbers]
     }
 }
 
@@ -69,6 +87,7 @@ impl Shape {
 
     /// Numbers that [`Prepared::new`] takes.
     pub fn numbers(&self, problem: &Problem, backward: bool) -> usize {
+        // All widths are whole cache lines.
         let queries = self.query_heads * problem.queries * self.key_width;
         let keys: usize = problem.keys.iter().sum::<usize>() * self.key_heads * (self.key_width + self.value_width);
         let packed = self.key_width + if backward { self.value_width } else { 0 };

@@ -1,7 +1,8 @@
 //! What happens to rows between the products: element by element, on the level in use.
 
 use crate::walk::Row;
-use polyad_simd::{Kernel, LANES, Simd, exp};
+use polyad_simd::{Kernel, LANES, Simd, exp2};
+use std::f32::consts::LOG2_E;
 
 /// A slice as vectors; what is left over is not looked at, rows being whole vectors.
 #[inline(always)]
@@ -46,7 +47,7 @@ impl Kernel for Modulate<'_> {
 pub(crate) struct Running<'a> {
     /// Padded width of the values.
     pub width: usize,
-    /// For each query the greatest score so far.
+    /// For each query the greatest score so far, as a power of two: times log2 e.
     pub most: &'a mut [f32],
     /// `[queries, width]` and what is missing in it.
     pub out: &'a mut [f32],
@@ -66,6 +67,9 @@ impl Running<'_> {
 }
 
 /// Turns scores into weights relative to each query's greatest score so far, and brings the sums up to date with it.
+///
+/// `weight = 2^(S log2 e − most)`: the difference is rounded once. Its error is small beside the weight's own for all that
+/// count; what is common to a row cancels, and [`crate::forward::join`] takes `most` as it is.
 pub(crate) struct Weigh<'a, 'r> {
     pub rows: &'a [Row],
     pub running: &'a mut Running<'r>,
@@ -89,11 +93,11 @@ impl Kernel for Weigh<'_, '_> {
             }
             let mut lanes = [0.0; LANES];
             simd.store(simd.max(most[0], most[1]), &mut lanes);
-            let most = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+            let most = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max) * LOG2_E;
             let before = running.most[row.query];
             if most > before {
                 running.most[row.query] = most;
-                let factor = (f64::from(before) - f64::from(most)).exp();
+                let factor = (f64::from(before) - f64::from(most)).exp2();
                 running.total[row.query] *= factor;
                 let range = row.query * running.width..(row.query + 1) * running.width;
                 let factor = simd.splat(factor as f32);
@@ -111,10 +115,10 @@ impl Kernel for Weigh<'_, '_> {
                 scores[..columns].fill(0.0);
                 continue;
             }
-            let most = simd.splat(most);
+            let most = simd.splat(-most);
             let mut total = simd.splat(0.0);
             for lanes in vectors_mut(&mut scores[..columns]) {
-                let weight = exp(simd, simd.sub(simd.load(lanes), most));
+                let weight = exp2(simd, simd.mul_add(simd.load(lanes), simd.splat(LOG2_E), most));
                 total = simd.add(total, weight);
                 simd.store(weight, lanes);
             }
@@ -176,10 +180,10 @@ impl Kernel for Slopes<'_> {
         let Slopes { rows, lse, delta, scores, slopes, stride, columns } = self;
         let both = scores.chunks_exact_mut(stride).zip(slopes.chunks_exact_mut(stride));
         for (row, (scores, slopes)) in rows.iter().zip(both) {
-            let (lse, delta) = (simd.splat(lse[row.query]), simd.splat(delta[row.query]));
+            let (lse, delta) = (simd.splat(-lse[row.query] * LOG2_E), simd.splat(delta[row.query]));
             let lanes = vectors_mut(&mut scores[..columns]).iter_mut().zip(vectors_mut(&mut slopes[..columns]));
             for (score, slope) in lanes {
-                let weight = exp(simd, simd.sub(simd.load(score), lse));
+                let weight = exp2(simd, simd.mul_add(simd.load(score), simd.splat(LOG2_E), lse));
                 simd.store(weight, score);
                 simd.store(simd.mul(weight, simd.sub(simd.load(slope), delta)), slope);
             }

@@ -19,6 +19,6 @@ mod simd;
 mod x86;
 
 pub use dot::{dot, dot_at};
-pub use exp::exp;
+pub use exp::exp2;
 pub use level::{Level, LevelError, level};
 pub use simd::{Kernel, LANES, Simd, dispatch};

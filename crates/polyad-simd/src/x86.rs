@@ -173,10 +173,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn scale(self, v: Self::V, n: Self::V) -> Self::V {
         // SAFETY: `self` proves AVX-512 F.
-        unsafe {
-            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(n, _mm512_set1_ps(-126.0));
-            _mm512_maskz_scalef_ps(normal, v, n)
-        }
+        unsafe { _mm512_scalef_ps(v, n) }
     }
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
