@@ -109,11 +109,16 @@ impl Kernel for Weigh<'_, '_> {
             }
         }
         for (row, scores) in rows.iter().zip(scores.chunks_exact_mut(stride)) {
-            let most = running.most[row.query];
+            let mut most = running.most[row.query];
             if most == f32::NEG_INFINITY {
-                // Scores of −∞ throughout, so far: no weight.
-                scores[..columns].fill(0.0);
-                continue;
+                if !scores[..columns].iter().any(|s| s.is_nan()) {
+                    // Scores of −∞ throughout, so far: no weight.
+                    scores[..columns].fill(0.0);
+                    continue;
+                }
+                // Not a number is greater than nothing; from here on the row is none either.
+                most = 0.0;
+                running.most[row.query] = most;
             }
             let most = simd.splat(-most);
             let mut total = simd.splat(0.0);

@@ -1,9 +1,7 @@
 //! Random problems of every kind against the definition.
 
-use crate::support::{Case, Random};
-use polyad_attention::{
-    Gradients, Upstream, backward, backward_workspace, forward, forward_workspace, look_workspace, reference, weights,
-};
+use crate::support::{Case, Gradient, Random};
+use polyad_attention::{forward, forward_workspace, look_workspace, reference, weights};
 use polyad_simd::Level;
 
 fn levels() -> Vec<Level> {
@@ -65,39 +63,25 @@ fn backward_agrees_with_the_definition() {
         let expected = reference::backward(problem, &numbers, &wide(&case.dout), &wide(&case.dlse));
         for level in levels() {
             let (mut out, mut lse) = (vec![f32::NAN; problem.out_numbers()], vec![f32::NAN; problem.rows()]);
-            let nan = |x: &Vec<f32>| vec![f32::NAN; x.len()];
-            let (mut dq, mut dsink) = (nan(&case.q), case.sink.as_ref().map(nan));
-            let (mut dk, mut dv): (Vec<_>, Vec<_>) =
-                (case.keys.iter().map(nan).collect(), case.values.iter().map(nan).collect());
-            let mut dbias: Vec<_> = case.biases.iter().map(|(_, values)| nan(values)).collect();
             case.with_inputs(|inputs| {
                 let mut workspace = vec![f32::NAN; forward_workspace(problem).unwrap()];
                 forward(problem, inputs, &mut out, &mut lse, &mut workspace, level).unwrap();
-                let mut workspace = vec![f32::NAN; backward_workspace(problem, inputs).unwrap()];
-                let upstream = Upstream { out: &out, lse: &lse, dout: &case.dout, dlse: Some(&case.dlse) };
-                let mut gradients = Gradients {
-                    q: &mut dq,
-                    keys: dk.iter_mut().map(Vec::as_mut_slice).collect(),
-                    values: dv.iter_mut().map(Vec::as_mut_slice).collect(),
-                    biases: dbias.iter_mut().map(Vec::as_mut_slice).collect(),
-                    sink: dsink.as_deref_mut(),
-                };
-                backward(problem, inputs, &upstream, &mut gradients, &mut workspace, level).unwrap();
             });
+            let found = Gradient::of(&case, &out, &lse, level);
             let check = |name: &str, found: &[f32], expected: &[f64], width: usize| {
                 let error = worst(found, expected, width);
                 assert!(error < 2e-5, "case {index} on {level}: {name} {error} in {problem:?}");
             };
-            check("dq", &dq, &expected.q, problem.width);
+            check("dq", &found.q, &expected.q, problem.width);
             for axis in 0..problem.keys.len() {
-                check(&format!("dk{}", axis + 1), &dk[axis], &expected.keys[axis], problem.width);
-                check(&format!("dv{}", axis + 1), &dv[axis], &expected.values[axis], problem.value_width);
+                check(&format!("dk{}", axis + 1), &found.keys[axis], &expected.keys[axis], problem.width);
+                check(&format!("dv{}", axis + 1), &found.values[axis], &expected.values[axis], problem.value_width);
             }
-            for (found, expected) in dbias.iter().zip(&expected.biases) {
+            for (found, expected) in found.biases.iter().zip(&expected.biases) {
                 check("dbias", found, expected, expected.len());
             }
-            if let Some(dsink) = &dsink {
-                check("dsink", dsink, &expected.sink, 1);
+            if let Some(sink) = &found.sink {
+                check("dsink", sink, &expected.sink, 1);
             }
         }
     }

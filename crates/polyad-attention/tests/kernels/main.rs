@@ -1,4 +1,6 @@
 //! The kernels against the definition in double precision, against properties, and at their edges.
 
 mod agreement;
+mod hostile;
+mod properties;
 mod support;

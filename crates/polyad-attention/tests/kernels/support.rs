@@ -1,6 +1,7 @@
 //! Seeded problems with their arrays.
 
-use polyad_attention::{Bias, Dropout, Inputs, Problem, ScoreForm};
+use polyad_attention::{Bias, Dropout, Gradients, Inputs, Problem, ScoreForm, Upstream, backward, backward_workspace};
+use polyad_simd::Level;
 
 /// SplitMix64.
 #[derive(Debug, Clone)]
@@ -135,5 +136,42 @@ impl Case {
             hidden: &hidden,
             sink: self.sink.as_deref(),
         })
+    }
+}
+
+/// What backward gives.
+#[derive(Debug, Clone)]
+pub struct Gradient {
+    pub q: Vec<f32>,
+    pub keys: Vec<Vec<f32>>,
+    pub values: Vec<Vec<f32>>,
+    pub biases: Vec<Vec<f32>>,
+    pub sink: Option<Vec<f32>>,
+}
+
+impl Gradient {
+    /// From buffers full of NaN, so that what is not written shows.
+    pub fn of(case: &Case, out: &[f32], lse: &[f32], level: Level) -> Gradient {
+        let nan = |x: &Vec<f32>| vec![f32::NAN; x.len()];
+        let mut gradient = Gradient {
+            q: nan(&case.q),
+            keys: case.keys.iter().map(nan).collect(),
+            values: case.values.iter().map(nan).collect(),
+            biases: case.biases.iter().map(|(_, values)| nan(values)).collect(),
+            sink: case.sink.as_ref().map(nan),
+        };
+        case.with_inputs(|inputs| {
+            let mut workspace = vec![f32::NAN; backward_workspace(&case.problem, inputs).unwrap()];
+            let upstream = Upstream { out, lse, dout: &case.dout, dlse: Some(&case.dlse) };
+            let mut to = Gradients {
+                q: &mut gradient.q,
+                keys: gradient.keys.iter_mut().map(Vec::as_mut_slice).collect(),
+                values: gradient.values.iter_mut().map(Vec::as_mut_slice).collect(),
+                biases: gradient.biases.iter_mut().map(Vec::as_mut_slice).collect(),
+                sink: gradient.sink.as_deref_mut(),
+            };
+            backward(&case.problem, inputs, &upstream, &mut to, &mut workspace, level).unwrap();
+        });
+        gradient
     }
 }
