@@ -14,14 +14,17 @@
 //!
 //! Six products, so three times the operations of forward. Memory: sums for keys and values of at least 16 tasks.
 
-use crate::element::{Element, narrow_into};
+mod finish;
+
+use crate::element::Element;
 use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, drop_weights, fill_slots, parts, product_of};
 use crate::prepare::{Arena, Prepared, Shape, padded};
-use crate::problem::{Inputs, MOST_WIDTH, Problem};
+use crate::problem::{Inputs, Problem};
 use crate::rows::{Collect, Modulate, Slopes, Spread};
 use crate::scores::{SPAN, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
+use finish::finish;
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};
 use rayon::prelude::*;
@@ -470,67 +473,6 @@ impl Scores<'_> {
                     0 => to[0] += slopes[..span.len()].iter().sum::<f32>(),
                     _ => to.iter_mut().step_by(step).zip(&slopes[..span.len()]).for_each(|(to, slope)| *to += slope),
                 }
-            }
-        }
-    }
-}
-
-/// Adds up shares and parts, and goes from channels back to features.
-fn finish<E: Element>(
-    problem: &Problem,
-    inputs: &Inputs<E>,
-    plan: &Plan,
-    (dq, sums): (&[f32], &[f32]),
-    gradients: &mut Gradients<E>,
-) {
-    let Plan { shape, parts, shares, places, .. } = plan;
-    gradients.q.par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
-        // Blocks but the last of a head are whole; a block's parts follow one another.
-        let (head, query) = (row / problem.queries, row % problem.queries);
-        let first = query / ROWS * ROWS;
-        let length = ROWS.min(problem.queries - first);
-        let sum = &mut [0.0; MOST_WIDTH][..to.len()];
-        for part in 0..*parts {
-            let at = (head * problem.queries + first) * parts + part * length + query - first;
-            let own = &dq[at * shape.key_width..][..shape.channels.count()];
-            shape.channels.collapse(0, problem.scale, own, sum);
-        }
-        narrow_into(sum, to);
-    });
-    let group = problem.heads / problem.key_heads;
-    // The sums, one after the other, that make up those of a key head.
-    let shares_of = |key_head: usize| {
-        let first = (key_head / problem.key_heads * problem.heads + key_head % problem.key_heads * group) * shares;
-        (first..first + group * shares).map(|share| &sums[share * plan.sums()..(share + 1) * plan.sums()])
-    };
-    for axis in 0..problem.keys.len() {
-        let (m, room) = (problem.keys[axis], problem.room(axis));
-        gradients.keys[axis].par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
-            let sum = &mut [0.0; MOST_WIDTH][..to.len()];
-            for sums in shares_of(row / room).filter(|_| row % room < m) {
-                let own = &sums[places[2 * axis] + row % room * shape.key_width..][..shape.channels.count()];
-                shape.channels.collapse(axis + 1, 1.0, own, sum);
-            }
-            narrow_into(sum, to);
-        });
-        gradients.values[axis].par_chunks_mut(problem.value_width).enumerate().for_each(|(row, to)| {
-            let sum = &mut [0.0; MOST_WIDTH][..to.len()];
-            for sums in shares_of(row / room).filter(|_| row % room < m) {
-                let own = &sums[places[2 * axis + 1] + row % room * shape.value_width..];
-                sum.iter_mut().zip(own).for_each(|(to, x)| *to += x);
-            }
-            narrow_into(sum, to);
-        });
-    }
-    for (index, (to, bias)) in gradients.biases.iter_mut().zip(inputs.biases).enumerate() {
-        to.fill(0.0);
-        let place = places[2 * problem.keys.len() + index];
-        let one = problem.tokens(bias.axes.0) * problem.tokens(bias.axes.1);
-        for head in 0..shape.query_heads {
-            let start = bias.start(problem, head / problem.heads, head % problem.heads);
-            for share in head * shares..(head + 1) * shares {
-                let own = &sums[share * plan.sums() + place..][..one];
-                to[start..start + one].iter_mut().zip(own).for_each(|(to, x)| *to += x);
             }
         }
     }

@@ -284,8 +284,8 @@ pub fn backward(problem: &Problem, numbers: &Numbers, dout: &[f64], dlse: &[f64]
                 }
                 let slope = ds * head.score(tuple).1;
                 let tokens = head.tokens(tuple);
-                for operand in 0..tokens.len() {
-                    let start = head.start(operand, tuple[operand]);
+                for (operand, token) in tuple.iter().enumerate() {
+                    let start = head.start(operand, *token);
                     let to = if operand == 0 { &mut gradients.q } else { &mut gradients.keys[operand - 1] };
                     let by = form_gradient(problem.form, &tokens, operand);
                     to[start..start + problem.width].iter_mut().zip(by).for_each(|(to, by)| *to += slope * by);

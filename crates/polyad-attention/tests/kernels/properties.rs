@@ -164,7 +164,7 @@ fn match3_comes_out_as_a_half_for_one_match() {
     forward(&problem, &inputs, &mut out, &mut lse, &mut workspace, Level::best()).unwrap();
     for (i, out) in out.iter().enumerate() {
         let pairs = (0..n).flat_map(|j| (0..n).map(move |k| (j, k)));
-        let matches = pairs.filter(|(j, k)| (x[i] + x[*j] + x[*k]) % modulus == 0).count() as f32;
+        let matches = pairs.filter(|(j, k)| (x[i] + x[*j] + x[*k]).is_multiple_of(modulus)).count() as f32;
         // Single-precision scores of 2,000 err by about 1e-4, and so do the weights.
         assert!((out - matches / (matches + 1.0)).abs() < 2e-3, "query {i}: {out} for {matches} matches");
     }

@@ -37,6 +37,7 @@ pub struct EncoderBlock {
 
 /// How views take notice of each other.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a block, and modules do not derive through a box")]
 pub enum ViewAttention {
     /// In pairs, as published.
     Pairs(MultiHeadAttention),

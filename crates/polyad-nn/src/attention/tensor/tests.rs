@@ -1,3 +1,5 @@
+//! The operation against its composed body and its properties, the layer against ordinary attention.
+
 use super::attend::composed;
 use super::*;
 use crate::attention::MultiHeadAttentionConfig;

@@ -4,6 +4,9 @@ use crate::npz::{Array, Values};
 use polyad_attention::{Problem, ScoreForm};
 use std::collections::BTreeMap;
 
+/// What was looked for, if it is there; or what is wrong with it.
+type Looked<T> = Result<Option<T>, String>;
+
 /// What an archive holds.
 pub struct Arrays(pub BTreeMap<String, Array>);
 
@@ -23,7 +26,7 @@ pub struct Case {
 }
 
 impl Arrays {
-    fn numbers(&self, name: &str) -> Result<Option<(&[usize], &[f64])>, String> {
+    fn numbers(&self, name: &str) -> Looked<(&[usize], &[f64])> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Array { shape, values: Values::Numbers(numbers) }) => Ok(Some((shape, numbers))),
@@ -32,7 +35,7 @@ impl Arrays {
     }
 
     /// An array of tokens as batch, heads, tokens, features.
-    fn tokens(&self, name: &str) -> Result<Option<([usize; 4], Vec<f32>)>, String> {
+    fn tokens(&self, name: &str) -> Looked<([usize; 4], Vec<f32>)> {
         let Some((shape, numbers)) = self.numbers(name)? else { return Ok(None) };
         let shape = match shape {
             [n, d] => [1, 1, *n, *d],
@@ -56,7 +59,7 @@ impl Arrays {
     }
 
     /// Whole numbers, not negative.
-    fn counts(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<usize>)>, String> {
+    fn counts(&self, name: &str) -> Looked<(Vec<usize>, Vec<usize>)> {
         let Some((shape, numbers)) = self.numbers(name)? else { return Ok(None) };
         let count = |x: &f64| {
             let whole = x.fract() == 0.0 && *x >= 0.0;
@@ -109,7 +112,7 @@ impl Case {
             Some(Values::Numbers(_)) => return Err("form is a number; the name of a form is wanted".into()),
         };
         let scale = arrays.number("scale")?.ok_or("scale is not there: 1/d, 1/√d or another, it is never guessed")?;
-        let per_axis = |name: &str| -> Result<Option<(Vec<usize>, Vec<usize>)>, String> {
+        let per_axis = |name: &str| -> Looked<(Vec<usize>, Vec<usize>)> {
             let Some((shape, counts)) = arrays.counts(name)? else { return Ok(None) };
             let fits = shape.last() == Some(&axes) && shape.len() <= 2;
             if fits {
