@@ -137,6 +137,25 @@ fn what_no_query_sees_may_hold_nan_and_what_one_sees_harms_no_other() {
 }
 
 #[test]
+fn decoding_with_room_gives_what_all_tokens_at_once_give() {
+    let mut random = Random(18);
+    let (n, room, width) = (60, 64, 10);
+    let windows = vec![None, Some(7)];
+    let whole = Problem { causal: true, windows, room: vec![room; 2], ..Problem::new(3, n, width, 0.3) };
+    let case = Case::of(whole, &mut random);
+    let (out, lse, _) = run(&case);
+    for token in [0, 1, 30, n - 1] {
+        let mut step = case.clone();
+        step.problem.queries = 1;
+        step.problem.keys = vec![token + 1; 2];
+        step.q = case.q[token * width..(token + 1) * width].to_vec();
+        let (one, one_lse, _) = run(&step);
+        assert_close(&one, &out[token * width..(token + 1) * width], 1e-5, "out");
+        assert_close(&one_lse, &lse[token..token + 1], 1e-5, "lse");
+    }
+}
+
+#[test]
 fn match3_comes_out_as_a_half_for_one_match() {
     // Theorem 5.1 of arXiv 2507.02754: numbers x modulo M, a pair (j, k) matches i where x_i + x_j + x_k is 0 modulo M.
     let (modulus, c) = (37usize, 2000f32);
