@@ -8,9 +8,7 @@
 use crate::draw::view_set;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::mesh::Mesh;
 use crate::normalise::{Rotation, random_rotation};
-use crate::random::Random;
 use crate::render::RenderSettings;
 use crate::source::{Kind, Shape, Source};
 use crate::view_set::{View, ViewSet};
@@ -30,8 +28,8 @@ const MOST: usize = 1 << 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key([u8; 32]);
 
-/// How a shape is changed before it is drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How a shape is turned before it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// As it lies in its file.
     AsIs,
@@ -42,46 +40,19 @@ pub enum Turn {
         /// Which one.
         k: u64,
     },
-    /// The same after a stretch along three random axes: another shape of its class, more often than not.
-    Stretched {
-        /// The seed.
-        seed: u64,
-        /// Which one.
-        k: u64,
-        /// The greatest factor of a stretch; the least is its inverse.
-        most: f64,
-    },
 }
 
 impl Turn {
     /// The View Set of a shape in this turn.
     pub(crate) fn draw(self, shape: &Shape, settings: &RenderSettings, job: Job) -> Result<ViewSet> {
-        let stretched = self.stretched(shape);
-        view_set(stretched.as_ref().unwrap_or(shape), settings, self.rotation().as_ref(), job)
+        view_set(shape, settings, self.rotation().as_ref(), job)
     }
 
     fn rotation(self) -> Option<Rotation> {
         match self {
             Turn::AsIs => None,
-            Turn::Random { seed, k } | Turn::Stretched { seed, k, .. } => Some(random_rotation(seed, k)),
+            Turn::Random { seed, k } => Some(random_rotation(seed, k)),
         }
-    }
-
-    /// The shape to be turned, if it is another than the file's.
-    fn stretched(self, shape: &Shape) -> Option<Shape> {
-        let (Turn::Stretched { seed, k, most }, Shape::Mesh(mesh)) = (self, shape) else { return None };
-        let mut random = Random::new(seed, k);
-        let axes = random_rotation(random.next(), 0);
-        let factors = [(); 3].map(|()| {
-            let factor = random.between(1.0, most);
-            if random.coin() { factor } else { 1.0 / factor }
-        });
-        let rows = axes.rows();
-        // Σ over axes of factor · axis axisᵀ
-        let matrix = [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|a| factors[a] * rows[a][i] * rows[a][j]).sum()));
-        let moved = |p: &[f64; 3]| matrix.map(|row: [f64; 3]| row[0] * p[0] + row[1] * p[1] + row[2] * p[2]);
-        let positions = mesh.positions.iter().map(moved).collect();
-        Some(Shape::Mesh(Mesh { positions, ..mesh.clone() }))
     }
 }
 
@@ -151,11 +122,8 @@ impl Cache {
     fn key(&self, content: &[u8; 32], turn: Turn) -> Key {
         let mut hasher = blake3::Hasher::new();
         hasher.update(content).update(self.settings_text.as_bytes());
-        if let Turn::Random { seed, k } | Turn::Stretched { seed, k, .. } = turn {
+        if let Turn::Random { seed, k } = turn {
             hasher.update(&seed.to_le_bytes()).update(&k.to_le_bytes());
-        }
-        if let Turn::Stretched { most, .. } = turn {
-            hasher.update(&most.to_le_bytes());
         }
         Key(hasher.finalize().into())
     }

@@ -83,15 +83,11 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
 
     let cache = Cache::open(options.cache.as_deref().unwrap_or(&beside(out, ".cache")), &recipe.render)?;
     let mut failures = data.failures.clone();
-    let turns = |turn: &dyn Fn(u64) -> Turn| -> Vec<Turn> {
-        std::iter::once(Turn::AsIs).chain((0..recipe.rotations as u64).map(turn)).collect()
-    };
-    let seed = recipe.seed;
-    let stretched = turns(&|k| Turn::Stretched { seed, k, most: recipe.stretch });
-    let (train, learnt) = samples(&cache, &data.train, &stretched, &mut failures, job)?;
-    // What chooses the model is not changed, only turned, as what it will be used on.
-    let turned = turns(&|k| Turn::Random { seed, k });
-    let (validation, validating) = samples(&cache, &data.validation, &turned, &mut failures, job)?;
+    let turns: Vec<Turn> = std::iter::once(Turn::AsIs)
+        .chain((0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k }))
+        .collect();
+    let (train, learnt) = samples(&cache, &data.train, &turns, &mut failures, job)?;
+    let (validation, validating) = samples(&cache, &data.validation, &turns, &mut failures, job)?;
     check_readable(&train, &data)?;
 
     let (begin, input) = beginning(&recipe)?;

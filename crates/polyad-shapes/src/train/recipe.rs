@@ -103,8 +103,6 @@ pub struct Recipe {
     pub render: RenderSettings,
     /// Random rotations of each training shape.
     pub rotations: usize,
-    /// Each of them is of the shape stretched along three random axes by factors up to this, or down to its inverse.
-    pub stretch: f64,
     /// Stage 1, by SGD.
     pub stage1: Schedule,
     /// The first epochs of stage 1, which see views of half the size: a quarter of the work, and most of the lesson.
@@ -125,8 +123,11 @@ pub struct Recipe {
     pub refining_batch: usize,
     /// The weight of contrast between View Sets, beside that of their classes.
     pub contrast: f64,
-    /// Views are moved, mirrored and dropped at random.
+    /// Views are moved and mirrored at random. Only where shapes are not turned: beside rotations it costs more lessons than
+    /// it gives.
     pub jitter: bool,
+    /// Stage 2 sees some of a shape's views half of the time.
+    pub drop_views: bool,
     /// The share of the target spread over all classes.
     pub smoothing: f64,
     /// Every number drawn follows from it.
@@ -153,6 +154,7 @@ impl Recipe {
         render.frame = options.frame.unwrap_or(render.frame);
         render.check()?;
         recipe.rotations = options.rotations.unwrap_or(recipe.rotations);
+        recipe.jitter = !options.paper && recipe.rotations == 0;
         let network = &mut recipe.architecture;
         network.layers = options.layers.unwrap_or(network.layers);
         network.heads = options.heads.unwrap_or(network.heads);
@@ -190,10 +192,9 @@ impl Recipe {
             freeze: false,
             render: begin.render(RenderSettings { size, ..RenderSettings::default() }),
             rotations: 7,
-            stretch: 1.25,
-            stage1: Schedule { epochs: 6, rate: 0.05, warm_up: 0.25, cycle: 6, decay: 1.0 },
+            stage1: Schedule { epochs: 8, rate: 0.05, warm_up: 0.25, cycle: 8, decay: 1.0 },
             // Some image networks know one size only.
-            stage1_halved: if begin.kind == BackboneKind::Small { 4 } else { 0 },
+            stage1_halved: if begin.kind == BackboneKind::Small { 6 } else { 0 },
             stage1_batch: 64,
             stage1_decay: 5e-4,
             stage2: Schedule { epochs: 8, rate: 1e-3, warm_up: 1.0, cycle: 8, decay: 1.0 },
@@ -202,7 +203,8 @@ impl Recipe {
             refining: Schedule { epochs: 4, rate: 3e-4, warm_up: 0.25, cycle: 4, decay: 1.0 },
             refining_batch: 16,
             contrast: 0.3,
-            jitter: true,
+            jitter: false,
+            drop_views: true,
             smoothing: 0.1,
             seed: 0,
         }
@@ -217,7 +219,6 @@ impl Recipe {
             freeze: false,
             render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
             rotations: 0,
-            stretch: 1.0,
             stage1: Schedule { epochs: 30, rate: 0.01, warm_up: 0.0, cycle: 30, decay: 1.0 },
             stage1_halved: 0,
             stage1_batch: 64,
@@ -229,6 +230,7 @@ impl Recipe {
             refining_batch: 1,
             contrast: 0.0,
             jitter: false,
+            drop_views: false,
             smoothing: 0.1,
             seed: 0,
         }

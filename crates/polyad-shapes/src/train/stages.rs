@@ -193,7 +193,7 @@ impl Run<'_> {
     }
 
     fn chosen(&self, count: usize, random: &mut crate::random::Random) -> Vec<usize> {
-        if self.recipe.jitter { chosen(count, random) } else { (0..count).collect() }
+        if self.recipe.drop_views { chosen(count, random) } else { (0..count).collect() }
     }
 
     fn validate_sets(&self, network: &VsFormer, features: &[Vec<f32>]) -> Result<Tally> {
