@@ -32,13 +32,15 @@ pub struct DemoOptions {
     pub stage1_epochs: usize,
     /// Epochs of stage 2.
     pub epochs: usize,
+    /// How many of those refine the whole network.
+    pub refining_epochs: usize,
     /// Every number drawn follows from it.
     pub seed: u64,
 }
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        DemoOptions { train: 40, test: 8, stage1_epochs: 3, epochs: 25, seed: 0 }
+        DemoOptions { train: 40, test: 8, stage1_epochs: 3, epochs: 21, refining_epochs: 1, seed: 0 }
     }
 }
 
@@ -73,6 +75,7 @@ pub fn run(dir: &Path, options: &DemoOptions, job: Job) -> Result<Demo> {
         rotations: Some(0),
         stage1_epochs: Some(options.stage1_epochs),
         epochs: Some(options.epochs),
+        refining_epochs: Some(options.refining_epochs),
         seed: options.seed,
         resume: true,
         cache: Some(dir.join("cache")),

@@ -42,6 +42,8 @@ pub struct TrainOptions {
     pub stage1_epochs: Option<usize>,
     /// Epochs of stage 2.
     pub epochs: Option<usize>,
+    /// How many of those at most refine the whole network.
+    pub refining_epochs: Option<usize>,
     /// Every number drawn follows from it.
     pub seed: u64,
     /// Go on where a run with the same settings was stopped.
@@ -170,12 +172,11 @@ impl Recipe {
             recipe.stage1_halved = recipe.stage1_halved * epochs / recipe.stage1.epochs.max(1);
             recipe.stage1 = recipe.stage1.stretched(epochs);
         }
-        if let Some(epochs) = options.epochs {
-            // Refining wants something to refine.
-            let refining = recipe.refining.epochs.min(epochs / 2);
-            recipe.stage2 = recipe.stage2.stretched(epochs - refining);
-            recipe.refining = recipe.refining.stretched(refining);
-        }
+        let epochs = options.epochs.unwrap_or(recipe.stage2.epochs + recipe.refining.epochs);
+        // Refining wants something to refine.
+        let refining = recipe.refining.epochs.min(epochs / 2).min(options.refining_epochs.unwrap_or(usize::MAX));
+        recipe.stage2 = recipe.stage2.stretched(epochs - refining);
+        recipe.refining = recipe.refining.stretched(refining);
         if recipe.stage2.epochs == 0 {
             return Err(Error::Invalid("0 epochs of stage 2: nothing would learn the classes".into()));
         }

@@ -86,6 +86,7 @@ fn options(args: &TrainArgs) -> TrainOptions {
         qk_norm: network.qk_norm,
         stage1_epochs: schedule.stage1_epochs,
         epochs: schedule.epochs,
+        refining_epochs: None,
         seed: args.seed,
         resume: args.resume,
         cache: args.cache.clone(),
