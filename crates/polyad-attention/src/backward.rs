@@ -21,7 +21,7 @@ use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, drop_weights, fill_slots, parts, product_of};
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, Problem};
-use crate::rows::{Collect, Modulate, Slopes, Spread};
+use crate::rows::{Modulate, Slopes, Spread};
 use crate::scores::{SPAN, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
 use finish::finish;
@@ -330,15 +330,15 @@ impl<'a> Hand<'a> {
         let tokens = [&prepared.q[first * widths[0]..], &rows.dout[first * widths[1]..]];
         let inner = problem.keys[shape.inner];
         let range = |width: usize| key_head * inner * width..(key_head + 1) * inner * width;
-        let arrays = [&prepared.keys[shape.inner][range(widths[0])], &prepared.values[shape.inner][range(widths[1])]];
+        let arrays = [&prepared.keys, &prepared.values];
+        let inners = [0, 1].map(|side: usize| &arrays[side][shape.inner][range(widths[side])]);
         dq.fill(0.0);
         let mut computed = 0;
         walk(prepared, block, ROWS, batch, |batch| {
             let count = batch.rows.len();
-            let [key_slots, value_slots] = slots;
-            fill_slots(prepared, batch, key_head, key_slots, value_slots);
             for side in 0..2 {
                 let (width, tokens) = (widths[side], tokens[side]);
+                fill_slots(prepared, batch, key_head, (width, arrays[side]), slots[side]);
                 let out = &mut *modulated[side];
                 dispatch(level, Modulate { rows: &batch.rows, width, tokens, slots: &*slots[side], out });
             }
@@ -396,7 +396,7 @@ impl<'a> Hand<'a> {
                         a: numbers,
                         a_row: SPAN,
                         a_column: 1,
-                        b: &arrays[side][from * width..],
+                        b: &inners[side][from * width..],
                         b_row: width,
                         b_group: GROUP,
                         c_row: width,
@@ -405,15 +405,16 @@ impl<'a> Hand<'a> {
                     .run(level, sums[side]);
                 }
             }
-            let spread = Spread { rows: &batch.rows, width: widths[0], sums: sums[0], slots: slots[0], to: dq };
-            dispatch(level, spread);
+            dispatch(
+                level,
+                Spread { rows: &batch.rows, width: widths[0], to_slots: false, sums: sums[0], from: slots[0], to: dq },
+            );
             for side in 0..2 {
-                let width = widths[side];
-                collected[side][..batch.slots() * width].fill(0.0);
-                let to = &mut *collected[side];
-                dispatch(level, Collect { rows: &batch.rows, width, sums: sums[side], tokens: tokens[side], to });
+                let (width, from) = (widths[side], tokens[side]);
+                let to = &mut collected[side][..batch.slots() * width];
+                to.fill(0.0);
+                dispatch(level, Spread { rows: &batch.rows, width, to_slots: true, sums: sums[side], from, to });
             }
-            let arrays = [&prepared.keys, &prepared.values];
             for slot in 0..batch.slots() {
                 for (place, axis) in shape.outer.iter().enumerate() {
                     for side in 0..2 {

@@ -46,11 +46,14 @@ pub struct Work {
 pub fn forward_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
     let shape = Shape::new(problem);
-    let parts = parts(problem, &shape, ROWS);
-    Ok(Arena::LOST
+    Ok(numbers(problem, &shape, parts(problem, &shape, ROWS)))
+}
+
+fn numbers(problem: &Problem, shape: &Shape, parts: usize) -> usize {
+    Arena::LOST
         + shape.numbers(problem, false)
-        + hands(problem, &shape, parts) * scratch(&shape)
-        + padded(problem.rows() * parts * record(problem)))
+        + hands(problem, shape, parts) * scratch(shape)
+        + padded(problem.rows() * parts * record(problem))
 }
 
 /// `out` and `lse` of a problem, on `level`.
@@ -77,19 +80,19 @@ pub fn forward<E: Element>(
     inputs.check(problem)?;
     check_length("out", out.len(), problem.out_numbers())?;
     check_length("lse", lse.len(), problem.rows())?;
-    check_length("workspace", workspace.len(), forward_workspace(problem)?)?;
+    let shape = Shape::new(problem);
+    let parts = parts(problem, &shape, ROWS);
+    check_length("workspace", workspace.len(), numbers(problem, &shape, parts))?;
     if problem.rows() == 0 {
         return Ok(Work::default());
     }
-    let shape = Shape::new(problem);
-    let parts = parts(problem, &shape, ROWS);
+    let hands = hands(problem, &shape, parts);
     let mut arena = Arena::new(workspace);
     let records = arena.take(problem.rows() * parts * record(problem));
-    let scratch_of_all = arena.take(hands(problem, &shape, parts) * scratch(&shape));
+    let scratch_of_all = arena.take(hands * scratch(&shape));
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
 
     let blocks = blocks(problem, &shape, ROWS, parts);
-    let hands = hands(problem, &shape, parts);
     let mut dealt: Vec<Vec<(Block, &mut [f32])>> = (0..hands).map(|_| Vec::new()).collect();
     let mut rest = &mut *records;
     for (index, block) in blocks.into_iter().enumerate() {
@@ -203,7 +206,6 @@ struct Hand<'a> {
     scores: &'a mut [f32],
     sums: &'a mut [f32],
     running: Running<'a>,
-    totals: Vec<f64>,
     batch: Batch,
 }
 
@@ -223,19 +225,16 @@ impl<'a> Hand<'a> {
                 out: arena.take(ROWS * values),
                 lost: arena.take(ROWS * values),
                 most: arena.take(ROWS),
-                total: &mut [],
+                total: vec![0.0; ROWS],
             },
-            totals: vec![0.0; ROWS],
             batch: Batch::default(),
         }
     }
 
     /// Computes a block into its records. Gives the number of scores.
     fn run(&mut self, block: &Block, records: &mut [f32]) -> u64 {
-        let Hand { prepared, modulated, key_slots, value_slots, scores, sums, running, totals, batch } = self;
+        let Hand { prepared, modulated, key_slots, value_slots, scores, sums, running, batch } = self;
         let (problem, shape, level) = (prepared.problem, prepared.shape, prepared.level);
-        let mut running =
-            Running { width: running.width, most: running.most, out: running.out, lost: running.lost, total: totals };
         running.reset();
         let key_head = shape.key_head(problem, block.head);
         let own = Scores { prepared, head: block.head, first: block.queries.start };
@@ -245,14 +244,14 @@ impl<'a> Hand<'a> {
         let inner_values = &prepared.values[shape.inner][key_head * inner * values..(key_head + 1) * inner * values];
         let mut computed = 0;
         walk(prepared, block, ROWS, batch, |batch| {
-            fill_slots(prepared, batch, key_head, key_slots, value_slots);
+            fill_slots(prepared, batch, key_head, (keys, &prepared.keys), key_slots);
+            fill_slots(prepared, batch, key_head, (values, &prepared.values), value_slots);
             dispatch(level, Modulate { rows: &batch.rows, width: keys, tokens: q, slots: key_slots, out: modulated });
             let seen = batch.span();
             for span in spans(seen.clone()) {
                 own.compute(batch, &span, modulated, scores, None);
                 computed += (batch.rows.len() * columns(&span)) as u64;
-                let weigh =
-                    Weigh { rows: &batch.rows, running: &mut running, scores, stride: SPAN, columns: columns(&span) };
+                let weigh = Weigh { rows: &batch.rows, running, scores, stride: SPAN, columns: columns(&span) };
                 dispatch(level, weigh);
                 drop_weights(prepared, block, batch, &span, scores);
                 let from = seen.start.max(span.start);
@@ -270,7 +269,7 @@ impl<'a> Hand<'a> {
                     add: false,
                 }
                 .run(level, sums);
-                dispatch(level, Gather { rows: &batch.rows, running: &mut running, slots: value_slots, sums });
+                dispatch(level, Gather { rows: &batch.rows, running, slots: value_slots, sums });
             }
         });
         for (row, to) in records.chunks_exact_mut(record(problem)).enumerate() {
@@ -284,21 +283,17 @@ impl<'a> Hand<'a> {
     }
 }
 
-/// The products of outer keys, and of outer values, of each slot; ones where there is no outer axis.
+/// For each slot the product of its outer tokens; ones where there is no outer axis. `arrays` are the prepared keys, or
+/// values, of each axis.
 pub(crate) fn fill_slots(
     prepared: &Prepared,
     batch: &Batch,
     key_head: usize,
-    key_slots: &mut [f32],
-    value_slots: &mut [f32],
+    (width, arrays): (usize, &[&[f32]]),
+    slots: &mut [f32],
 ) {
-    let shape = prepared.shape;
-    for (slots, width, arrays) in
-        [(key_slots, shape.key_width, &prepared.keys), (value_slots, shape.value_width, &prepared.values)]
-    {
-        for (slot, to) in slots.chunks_exact_mut(width).enumerate().take(batch.slots()) {
-            product_of(prepared, batch.tuple(slot), key_head, width, arrays, None, to);
-        }
+    for (slot, to) in slots.chunks_exact_mut(width).enumerate().take(batch.slots()) {
+        product_of(prepared, batch.tuple(slot), key_head, width, arrays, None, to);
     }
 }
 
@@ -342,14 +337,12 @@ pub(crate) fn drop_weights(
     let problem = prepared.problem;
     let Some(dropout) = problem.dropout else { return };
     let shape = prepared.shape;
-    // The tuple's index among all, key axis 1 outermost, whichever axis is inner here.
-    let stride = |axis: usize| problem.keys[axis + 1..].iter().product::<usize>() as u64;
+    let step = problem.tuple_stride(shape.inner) as u64;
     for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(SPAN)) {
         let query = (block.head * problem.queries + block.queries.start + row.query) as u64;
-        let outer: u64 =
-            shape.outer.iter().zip(batch.tuple(row.slot)).map(|(axis, token)| *token as u64 * stride(*axis)).sum();
+        let outer = prepared.tuple_index(batch.tuple(row.slot)) as u64;
         for (token, weight) in span.clone().zip(weights) {
-            *weight *= dropout.factor(query, outer + token as u64 * stride(shape.inner));
+            *weight *= dropout.factor(query, outer + token as u64 * step);
         }
     }
 }

@@ -18,15 +18,19 @@ use std::ops::Range;
 /// Numbers that [`weights`] and [`marginals`] want as their workspace.
 pub fn look_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
-    Ok(Arena::LOST + Shape::new(problem).numbers(problem, false))
+    Ok(numbers(problem, &Shape::new(problem)))
 }
 
-/// The weights of one row with every tuple.
+fn numbers(problem: &Problem, shape: &Shape) -> usize {
+    Arena::LOST + shape.numbers(problem, false)
+}
+
+/// The weights of chosen rows with every tuple.
 ///
 /// # Shapes
 /// - lse: `[batch, heads, n]`, as forward gives it
-/// - row: which of those
-/// - out: `[m1, m2, ..]`; the whole sums to 1, to less where there is a sink, to 0 where the row sees nothing
+/// - rows: which of those, in any order
+/// - out: `[rows, m1, m2, ..]`; each whole sums to 1, to less where there is a sink, to 0 where the row sees nothing
 /// - workspace: [`look_workspace`] numbers
 ///
 /// # Errors
@@ -35,29 +39,35 @@ pub fn weights<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     lse: &[f32],
-    row: usize,
+    rows: &[usize],
     out: &mut [f32],
     workspace: &mut [f32],
     level: Level,
 ) -> Result<()> {
     inputs.check(problem)?;
-    if row >= problem.rows() {
+    if let Some(row) = rows.iter().find(|row| **row >= problem.rows()) {
         return wrong(format!("row {row} of {}", problem.rows()));
     }
+    let tuples: usize = problem.keys.iter().product();
+    let Some(all) = tuples.checked_mul(rows.len()) else {
+        return wrong(format!("the weights of {} rows are more than a number can count", rows.len()));
+    };
     check_length("lse", lse.len(), problem.rows())?;
-    check_length("weights", out.len(), problem.keys.iter().product())?;
-    check_length("workspace", workspace.len(), look_workspace(problem)?)?;
+    check_length("weights", out.len(), all)?;
     let shape = Shape::new(problem);
+    check_length("workspace", workspace.len(), numbers(problem, &shape))?;
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena::new(workspace), false);
-    out.fill(0.0);
-    let query = row % problem.queries;
-    let block = Block { head: row / problem.queries, queries: query..query + 1, part: (0, 1) };
-    let stride = |axis: usize| problem.keys[axis + 1..].iter().product::<usize>();
-    each(&prepared, lse, &block, |_, tuple, span, weights| {
-        let outer: usize = shape.outer.iter().zip(tuple).map(|(axis, token)| token * stride(*axis)).sum();
-        for (token, weight) in span.zip(weights) {
-            out[outer + token * stride(shape.inner)] = *weight;
-        }
+    let step = problem.tuple_stride(shape.inner);
+    out.par_chunks_mut(tuples.max(1)).zip(rows).for_each(|(out, row)| {
+        out.fill(0.0);
+        let query = row % problem.queries;
+        let block = Block { head: row / problem.queries, queries: query..query + 1, part: (0, 1) };
+        each(&prepared, lse, &block, |_, tuple, span, weights| {
+            let outer = prepared.tuple_index(tuple);
+            for (token, weight) in span.zip(weights) {
+                out[outer + token * step] = *weight;
+            }
+        });
     });
     Ok(())
 }
@@ -87,8 +97,8 @@ pub fn marginals<E: Element>(
     for (axis, out) in out.iter().enumerate() {
         check_length(format!("marginal_{}", axis + 1), out.len(), problem.rows() * problem.keys[axis])?;
     }
-    check_length("workspace", workspace.len(), look_workspace(problem)?)?;
     let shape = Shape::new(problem);
+    check_length("workspace", workspace.len(), numbers(problem, &shape))?;
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut Arena::new(workspace), false);
     let blocks = blocks(problem, &shape, ROWS, 1);
     let mut dealt: Vec<(Block, Vec<&mut [f32]>)> = blocks.into_iter().map(|block| (block, Vec::new())).collect();
@@ -121,17 +131,16 @@ fn each(prepared: &Prepared, lse: &[f32], block: &Block, mut look: impl FnMut(us
     let key_head = shape.key_head(prepared.problem, block.head);
     let first = block.head * prepared.problem.queries + block.queries.start;
     let scores = Scores { prepared, head: block.head, first: block.queries.start };
-    let mut key_slots = vec![0.0; ROWS * shape.key_width];
-    let mut value_slots = vec![0.0; ROWS * shape.value_width];
+    let mut slots = vec![0.0; ROWS * shape.key_width];
     let mut modulated = vec![0.0; ROWS * shape.key_width];
     let mut weights = vec![0.0; ROWS * SPAN];
     walk(prepared, block, ROWS, &mut Batch::default(), |batch| {
-        fill_slots(prepared, batch, key_head, &mut key_slots, &mut value_slots);
+        fill_slots(prepared, batch, key_head, (shape.key_width, &prepared.keys), &mut slots);
         let modulate = Modulate {
             rows: &batch.rows,
             width: shape.key_width,
             tokens: &prepared.q[first * shape.key_width..],
-            slots: &key_slots,
+            slots: &slots,
             out: &mut modulated,
         };
         dispatch(prepared.level, modulate);

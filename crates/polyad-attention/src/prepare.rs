@@ -132,6 +132,11 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
+    /// The index, among all tuples, of the one with these outer tokens and the first inner one.
+    pub fn tuple_index(&self, outer: &[usize]) -> usize {
+        self.shape.outer.iter().zip(outer).map(|(axis, token)| token * self.problem.tuple_stride(*axis)).sum()
+    }
+
     /// Whether key `j` of an axis counts for a batch entry: within the length and not hidden.
     pub fn counts(&self, batch: usize, axis: usize, j: usize) -> bool {
         counts(self.problem, self.hidden, batch, axis, j)

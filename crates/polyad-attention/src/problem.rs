@@ -191,6 +191,11 @@ impl Problem {
         if operand == 0 { self.queries } else { self.keys[operand - 1] }
     }
 
+    /// From a tuple to that with the next token of an axis, among all tuples, key axis 1 outermost.
+    pub(crate) fn tuple_stride(&self, axis: usize) -> usize {
+        self.keys[axis + 1..].iter().product()
+    }
+
     /// The keys that count on an axis, counted from 0, for a batch entry.
     pub fn length(&self, batch: usize, axis: usize) -> usize {
         match self.lengths.len() {

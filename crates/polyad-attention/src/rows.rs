@@ -53,7 +53,7 @@ pub(crate) struct Running<'a> {
     pub out: &'a mut [f32],
     pub lost: &'a mut [f32],
     /// The sums of weights.
-    pub total: &'a mut [f64],
+    pub total: Vec<f64>,
 }
 
 impl Running<'_> {
@@ -196,15 +196,16 @@ impl Kernel for Slopes<'_> {
     }
 }
 
-/// `to[row.query] += slots[row.slot] ∘ rows[r]`, plainly, or with query and slot exchanged.
+/// `to[row.query] += from[row.slot] ∘ sums[r]`, or, to slots, `to[row.slot] += from[row.query] ∘ sums[r]`.
 pub(crate) struct Spread<'a> {
     pub rows: &'a [Row],
     pub width: usize,
+    pub to_slots: bool,
     /// `[rows, width]`
     pub sums: &'a [f32],
-    /// `[slots, width]`
-    pub slots: &'a [f32],
-    /// `[queries, width]`
+    /// `[slots, width]`, or `[queries, width]`
+    pub from: &'a [f32],
+    /// The other of the two.
     pub to: &'a mut [f32],
 }
 
@@ -215,37 +216,10 @@ impl Kernel for Spread<'_> {
     fn run<S: Simd>(self, simd: S) {
         let w = self.width;
         for (row, sums) in self.rows.iter().zip(self.sums.chunks_exact(w)) {
-            let slot = vectors(&self.slots[row.slot * w..(row.slot + 1) * w]);
-            let to = vectors_mut(&mut self.to[row.query * w..(row.query + 1) * w]);
-            for (to, (a, b)) in to.iter_mut().zip(slot.iter().zip(vectors(sums))) {
-                simd.store(simd.mul_add(simd.load(a), simd.load(b), simd.load(to)), to);
-            }
-        }
-    }
-}
-
-/// `to[row.slot] += tokens[row.query] ∘ rows[r]`
-pub(crate) struct Collect<'a> {
-    pub rows: &'a [Row],
-    pub width: usize,
-    /// `[rows, width]`
-    pub sums: &'a [f32],
-    /// `[queries, width]`
-    pub tokens: &'a [f32],
-    /// `[slots, width]`
-    pub to: &'a mut [f32],
-}
-
-impl Kernel for Collect<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let w = self.width;
-        for (row, sums) in self.rows.iter().zip(self.sums.chunks_exact(w)) {
-            let token = vectors(&self.tokens[row.query * w..(row.query + 1) * w]);
-            let to = vectors_mut(&mut self.to[row.slot * w..(row.slot + 1) * w]);
-            for (to, (a, b)) in to.iter_mut().zip(token.iter().zip(vectors(sums))) {
+            let (from, to) = if self.to_slots { (row.query, row.slot) } else { (row.slot, row.query) };
+            let from = vectors(&self.from[from * w..(from + 1) * w]);
+            let to = vectors_mut(&mut self.to[to * w..(to + 1) * w]);
+            for (to, (a, b)) in to.iter_mut().zip(from.iter().zip(vectors(sums))) {
                 simd.store(simd.mul_add(simd.load(a), simd.load(b), simd.load(to)), to);
             }
         }

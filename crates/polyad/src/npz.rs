@@ -1,5 +1,5 @@
 //! NumPy's archives: a zip file with an array in each member. Arrays are read as double precision or text, whatever
-//! their number type, and written as single precision or bytes.
+//! their number type, and written as single precision.
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
@@ -160,13 +160,8 @@ impl<W: Write + Seek> Writer<W> {
         Writer { zip: zip::ZipWriter::new(file) }
     }
 
-    /// Adds an array of single precision, or of bytes.
-    pub fn add<T: npyz::AutoSerialize + Copy>(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        values: &[T],
-    ) -> std::io::Result<()> {
+    /// Adds an array of single precision.
+    pub fn add(&mut self, name: &str, shape: &[usize], values: &[f32]) -> std::io::Result<()> {
         let options = zip::write::SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Stored)
             .last_modified_time(zip::DateTime::default())

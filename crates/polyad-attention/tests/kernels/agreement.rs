@@ -103,7 +103,7 @@ fn weights_and_marginals_are_those_that_make_the_output() {
             let mut workspace = vec![0.0; forward_workspace(problem).unwrap()];
             forward(problem, inputs, &mut out, &mut lse, &mut workspace, level).unwrap();
             let mut workspace = vec![f32::NAN; look_workspace(problem).unwrap()];
-            weights(problem, inputs, &lse, row, &mut dense, &mut workspace, level).unwrap();
+            weights(problem, inputs, &lse, &[row], &mut dense, &mut workspace, level).unwrap();
             let mut to: Vec<&mut [f32]> = marginals.iter_mut().map(Vec::as_mut_slice).collect();
             polyad_attention::marginals(problem, inputs, &lse, &mut to, &mut workspace, level).unwrap();
         });

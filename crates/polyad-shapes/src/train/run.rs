@@ -1,7 +1,7 @@
 //! What both stages share: the shapes, the state, the steps.
 
 use super::cache::{Cache, Key};
-use super::pictures::{Tally, halved, jittered};
+use super::pictures::{Tally, halved, jittered, numbers};
 use super::recipe::{Recipe, Schedule};
 use super::state::{Epoch, Position, States, record};
 use crate::error::{Error, Result};
@@ -91,21 +91,28 @@ impl Run<'_> {
         samples.par_iter().map(|sample| self.cache.load(sample.key)).collect()
     }
 
-    /// A batch of views as the network's input, jittered if the recipe says so, and halved if the epoch is one of those.
+    /// A batch of views as the network's input, jittered if the recipe says so.
     pub fn training_input(&self, views: &[&View], random: &mut Random) -> Result<Tensor<4>> {
+        if !self.recipe.jitter {
+            return self.input_of(views, &Self::device());
+        }
         let streams: Vec<u64> = views.iter().map(|_| random.next()).collect();
-        let small = self.halved();
-        let changed = |(view, stream): (&&View, u64)| {
-            let moved = if self.recipe.jitter { Some(jittered(view, &mut Random::new(stream, 0))) } else { None };
-            let view = moved.as_ref().unwrap_or(view);
-            if small { halved(view) } else { view.clone() }
-        };
-        let changed: Vec<View> = views.par_iter().zip(streams).map(changed).collect();
-        self.input.tensor(&changed.iter().collect::<Vec<_>>(), &Self::device())
+        let moved: Vec<View> =
+            views.par_iter().zip(streams).map(|(view, stream)| jittered(view, &mut Random::new(stream, 0))).collect();
+        self.input_of(&moved.iter().collect::<Vec<_>>(), &Self::device())
+    }
+
+    /// Views as the network's input, halved if the epoch is one of those.
+    fn input_of(&self, views: &[&View], device: &Device) -> Result<Tensor<4>> {
+        if !self.halved() {
+            return self.input.tensor(views, device);
+        }
+        let small: Vec<View> = views.par_iter().map(|view| halved(view)).collect();
+        self.input.tensor(&small.iter().collect::<Vec<_>>(), device)
     }
 
     /// Whether the network sees views of half the size now.
-    pub fn halved(&self) -> bool {
+    fn halved(&self) -> bool {
         self.position.stage == 1 && self.position.epoch < self.recipe.stage1_halved
     }
 
@@ -115,13 +122,7 @@ impl Run<'_> {
         let mut rows = Vec::new();
         for batch in views.chunks((BATCH_PIXELS / (side * side)).max(1)) {
             self.job.check()?;
-            if self.halved() {
-                let small: Vec<View> = batch.par_iter().map(|view| halved(view)).collect();
-                let input = self.input.tensor(&small.iter().collect::<Vec<_>>(), &Device::flex())?;
-                rows.extend(super::pictures::numbers(network(input))?);
-                continue;
-            }
-            rows.extend(super::pictures::numbers(network(self.input.tensor(batch, &Device::flex())?))?);
+            rows.extend(numbers(network(self.input_of(batch, &Device::flex())?))?);
         }
         Ok(rows)
     }

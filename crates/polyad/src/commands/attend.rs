@@ -119,21 +119,20 @@ fn compute<E: Element>(
     if let (true, Some(dout)) = (args.backward, &case.dout) {
         results.extend(gradients(case, &inputs, (&out, &lse, &narrow(dout)), level)?);
     }
-    let mut workspace = vec![0.0; attention::look_workspace(problem)?];
     if let Some(rows) = rows {
-        let one: usize = problem.keys.iter().product();
-        let heads = problem.batch * problem.heads;
-        let mut weights = vec![0.0; heads * rows.len() * one];
-        for (index, to) in weights.chunks_exact_mut(one.max(1)).enumerate() {
-            let row = index / rows.len() * problem.queries + rows[index % rows.len()];
-            attention::weights(problem, &inputs, &lse, row, to, &mut workspace, level)?;
-        }
+        let heads = 0..problem.batch * problem.heads;
+        let of_all: Vec<usize> =
+            heads.flat_map(|head| rows.iter().map(move |row| head * problem.queries + row)).collect();
+        let mut weights = vec![0.0; of_all.len() * problem.keys.iter().product::<usize>()];
+        let mut workspace = vec![0.0; attention::look_workspace(problem)?];
+        attention::weights(problem, &inputs, &lse, &of_all, &mut weights, &mut workspace, level)?;
         let shape = [&case.heads()[..], &[rows.len()], &problem.keys[..]].concat();
         results.push(("weights".to_owned(), shape, weights));
     }
     if args.marginals {
         let mut marginals: Vec<Vec<f32>> = problem.keys.iter().map(|m| vec![0.0; problem.rows() * m]).collect();
         let mut to: Vec<&mut [f32]> = marginals.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut workspace = vec![0.0; attention::look_workspace(problem)?];
         attention::marginals(problem, &inputs, &lse, &mut to, &mut workspace, level)?;
         for (axis, values) in marginals.into_iter().enumerate() {
             results.push((format!("marginal_{}", axis + 1), case.rows(&[problem.keys[axis]]), values));
