@@ -1,5 +1,5 @@
 //! How near attention comes to the machine's multiply-add peak:
-//! `cargo bench --workspace --bench attention [-- all | quick]`.
+//! `cargo bench --workspace --bench attention [-- all] [only WORDS]`, the words being part of a line's name.
 //!
 //! Each line: operations a second over the peak measured in the same run (best of several, in turn, so that a busy
 //! moment spoils none). Operations are counted for visible tuples only: `2 (d + d_v)` each forward, three times that
@@ -85,12 +85,13 @@ fn timed(work: impl FnOnce()) -> f64 {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let said = |word: &str| words.iter().any(|w| w == word);
+    let only = words.iter().position(|w| w == "only").and_then(|at| words.get(at + 1)).cloned().unwrap_or_default();
     let json = words.iter().position(|w| w == "--json").and_then(|at| words.get(at + 1)).cloned();
     let level = level();
     let mut best_peak = peak(level);
     let mut results = Vec::new();
     println!("{level}, {} threads", rayon::current_num_threads());
-    for Case { name, problem } in cases(said("all")) {
+    for Case { name, problem } in cases(said("all")).into_iter().filter(|case| case.name.contains(&only)) {
         let axes = problem.keys.len();
         let q = numbers(problem.query_numbers(), 1);
         let keys: Vec<Vec<f32>> = (0..axes).map(|a| numbers(problem.key_numbers(a), 2 + a as u64)).collect();

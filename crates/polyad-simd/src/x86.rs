@@ -172,8 +172,12 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn scale(self, v: Self::V, n: Self::V) -> Self::V {
+        // A subnormal result takes the processor a hundred cycles; masked lanes of a softmax are all of that kind.
         // SAFETY: `self` proves AVX-512 F.
-        unsafe { _mm512_scalef_ps(v, n) }
+        unsafe {
+            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(n, _mm512_set1_ps(-126.0));
+            _mm512_maskz_scalef_ps(normal, v, n)
+        }
     }
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
