@@ -145,7 +145,20 @@ pub fn backward<E: Element>(
     check(problem, inputs, upstream, gradients)?;
     let plan = Plan::new(problem, &bias_sizes(problem, inputs));
     check_length("workspace", workspace.len(), plan.workspace(problem))?;
-    let Plan { shape, parts, shares, .. } = &plan;
+    Ok(rayon::scope(|_| compute(problem, inputs, upstream, gradients, workspace, level, &plan)))
+}
+
+/// [`backward`] after the checks.
+fn compute<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    upstream: &Upstream<E>,
+    gradients: &mut Gradients<E>,
+    workspace: &mut [f32],
+    level: Level,
+    plan: &Plan,
+) -> Work {
+    let Plan { shape, parts, shares, .. } = plan;
     let mut arena = Arena::new(workspace);
     let prepared = Prepared::new(problem, inputs, shape, level, &mut arena, true);
     let rows = rows_of(problem, shape, upstream, &mut arena);
@@ -173,7 +186,7 @@ pub fn backward<E: Element>(
         .into_par_iter()
         .zip(scratch_of_all.par_chunks_mut(plan.scratch()))
         .map(|(shares, scratch)| {
-            let mut hand = Hand::new(&prepared, &plan, &rows, scratch);
+            let mut hand = Hand::new(&prepared, plan, &rows, scratch);
             let blocks = |share: Share| {
                 let Share { blocks, sums } = share;
                 blocks.into_iter().map(|(block, dq)| hand.run(&block, dq, sums)).sum::<u64>()
@@ -184,8 +197,8 @@ pub fn backward<E: Element>(
     if let (Some(to), Some(sink)) = (&mut gradients.sink, inputs.sink) {
         sink_gradient(problem, sink, &rows, to);
     }
-    finish(problem, inputs, &plan, (dq, sums), gradients);
-    Ok(Work { scores: scores.into_iter().sum() })
+    finish(problem, inputs, plan, (dq, sums), gradients);
+    Work { scores: scores.into_iter().sum() }
 }
 
 fn check<E: Element>(

@@ -86,6 +86,21 @@ pub fn forward<E: Element>(
     if problem.rows() == 0 {
         return Ok(Work::default());
     }
+    // All of it inside the pool: going there once costs tens of microseconds, going for each loop ten times that.
+    Ok(rayon::scope(|_| compute(problem, inputs, out, lse, workspace, level)))
+}
+
+/// [`forward`] after the checks.
+fn compute<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    out: &mut [E],
+    lse: &mut [f32],
+    workspace: &mut [f32],
+    level: Level,
+) -> Work {
+    let shape = Shape::new(problem);
+    let parts = parts(problem, &shape, ROWS);
     let hands = hands(problem, &shape, parts);
     let mut arena = Arena::new(workspace);
     let records = arena.take(problem.rows() * parts * record(problem));
@@ -119,7 +134,7 @@ pub fn forward<E: Element>(
         *lse = join(records, record(problem), (0..parts).map(of_part), sink(row), sums);
         narrow_into(sums, out);
     });
-    Ok(Work { scores: scores.into_iter().sum() })
+    Work { scores: scores.into_iter().sum() }
 }
 
 /// Numbers of a row's record: its sums, the greatest score, the sum of weights.
@@ -158,7 +173,7 @@ fn place(problem: &Problem, block: usize, part: usize, parts: usize, row: usize)
     (before + part * length + row) * record(problem)
 }
 
-/// Joins the parts of a row; gives its lse. The greatest scores of records are powers of two.
+/// Joins the parts of a row, at most [`TASKS`]; gives its lse. What weights of a record are relative to is a power of two.
 pub(crate) fn join(
     records: &[f32],
     width: usize,
@@ -166,28 +181,22 @@ pub(crate) fn join(
     sink: Option<f32>,
     out: &mut [f32],
 ) -> f32 {
-    let most_of = |place: usize| records[place + width - 2];
+    let most_of = |place: usize| f64::from(records[place + width - 2]);
     let sink = sink.map(|sink| f64::from(sink) * LOG2_E);
-    let most = places.clone().map(|place| f64::from(most_of(place)));
-    let most = most.fold(sink.unwrap_or(f64::NEG_INFINITY), f64::max);
+    let most = places.clone().map(most_of).fold(sink.unwrap_or(f64::NEG_INFINITY), f64::max);
     out.fill(0.0);
     if most == f64::NEG_INFINITY {
         return f32::NEG_INFINITY;
     }
-    let factor = |of: f64| (of - most).exp2();
-    let mut total = sink.map_or(0.0, factor);
-    let mut factors = places.clone().map(|place| (place, factor(f64::from(most_of(place)))));
-    factors.clone().for_each(|(place, factor)| total += factor * f64::from(records[place + width - 1]));
-    let single = factors.clone().nth(1).is_none();
-    if let (true, Some((place, factor))) = (single, factors.next()) {
-        let by = (factor / total) as f32;
-        out.iter_mut().zip(&records[place..]).for_each(|(out, x)| *out = x * by);
-    } else {
-        for (l, out) in out.iter_mut().enumerate() {
-            let sum: f64 =
-                places.clone().map(|place| factor(f64::from(most_of(place))) * f64::from(records[place + l])).sum();
-            *out = (sum / total) as f32;
-        }
+    let mut factors = [0.0; TASKS];
+    let mut total = sink.map_or(0.0, |sink| (sink - most).exp2());
+    for (factor, place) in factors.iter_mut().zip(places.clone()) {
+        *factor = (most_of(place) - most).exp2();
+        total += *factor * f64::from(records[place + width - 1]);
+    }
+    for (l, out) in out.iter_mut().enumerate() {
+        let terms = factors.iter().zip(places.clone()).map(|(factor, place)| factor * f64::from(records[place + l]));
+        *out = (terms.sum::<f64>() / total) as f32;
     }
     (most * LN_2 + total.ln()) as f32
 }

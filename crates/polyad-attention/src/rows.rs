@@ -4,6 +4,10 @@ use crate::walk::Row;
 use polyad_simd::{Kernel, LANES, Simd, exp2};
 use std::f32::consts::LOG2_E;
 
+/// How far scores, as powers of two, may rise above what they are relative to before the sums are brought up to date:
+/// weights of at most 64 lose nothing, and few rows ever rise twice.
+const SLACK: f32 = 6.0;
+
 /// A slice as vectors; what is left over is not looked at, rows being whole vectors.
 #[inline(always)]
 fn vectors(x: &[f32]) -> &[[f32; LANES]] {
@@ -47,7 +51,8 @@ impl Kernel for Modulate<'_> {
 pub(crate) struct Running<'a> {
     /// Padded width of the values.
     pub width: usize,
-    /// For each query the greatest score so far, as a power of two: times log2 e.
+    /// For each query what weights are relative to, as a power of two (times log2 e): the greatest score so far, or
+    /// less by no more than `SLACK`.
     pub most: &'a mut [f32],
     /// `[queries, width]` and what is missing in it.
     pub out: &'a mut [f32],
@@ -66,7 +71,8 @@ impl Running<'_> {
     }
 }
 
-/// Turns scores into weights relative to each query's greatest score so far, and brings the sums up to date with it.
+/// Turns scores into weights relative to each query's greatest score so far, near enough, and brings the sums up to date
+/// with it.
 ///
 /// `weight = 2^(S log2 e − most)`: the difference is rounded once. Its error is small beside the weight's own for all that
 /// count; what is common to a row cancels, and [`crate::forward::join`] takes `most` as it is.
@@ -88,14 +94,16 @@ impl Kernel for Weigh<'_, '_> {
         let below = simd.splat(f32::NEG_INFINITY);
         for (row, scores) in rows.iter().zip(scores.chunks_exact(stride)) {
             let mut most = [below; 2];
-            for (i, lanes) in vectors(&scores[..columns]).iter().enumerate() {
-                most[i % 2] = simd.max(simd.load(lanes), most[i % 2]);
+            let (pairs, last) = vectors(&scores[..columns]).as_chunks::<2>();
+            for [a, b] in pairs {
+                most = [simd.max(simd.load(a), most[0]), simd.max(simd.load(b), most[1])];
             }
-            let mut lanes = [0.0; LANES];
-            simd.store(simd.max(most[0], most[1]), &mut lanes);
-            let most = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max) * LOG2_E;
+            for a in last {
+                most[0] = simd.max(simd.load(a), most[0]);
+            }
+            let most = simd.greatest(simd.max(most[0], most[1])) * LOG2_E;
             let before = running.most[row.query];
-            if most > before {
+            if most > before + SLACK {
                 running.most[row.query] = most;
                 let factor = (f64::from(before) - f64::from(most)).exp2();
                 running.total[row.query] *= factor;

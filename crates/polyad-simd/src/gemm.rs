@@ -8,11 +8,11 @@
 //! ```
 //!
 //! `b` lies in groups of [`GROUP`] columns, so that a tile reads it in order; a plain matrix of few columns is the case
-//! of one group, or of a group stride of [`GROUP`]. `a` may be walked in either direction, so `aᵀ b` needs no copy.
+//! of one group, or of a group stride of [`GROUP`]. The rows of `a` are contiguous or its columns are, so `aᵀ b` needs no
+//! copy.
 
 use crate::level::Level;
 use crate::simd::{Kernel, LANES, Simd, dispatch};
-use std::array::from_fn;
 
 /// Columns of a group of `b`.
 pub const GROUP: usize = 4 * LANES;
@@ -48,13 +48,14 @@ impl Product<'_> {
     /// Computes into `c`, on `level`. Time: `rows · depth · columns` multiply-adds.
     ///
     /// # Panics
-    /// Where a stride leads out of a slice, or `columns` is not a multiple of 16.
+    /// Where a stride leads out of a slice, `columns` is not a multiple of 16, or neither stride of `a` is 1.
     pub fn run(self, level: Level, c: &mut [f32]) {
         if self.rows == 0 || self.columns == 0 {
             return;
         }
         assert!(self.columns.is_multiple_of(LANES), "{} columns are no multiple of {LANES}", self.columns);
         let last = |count: usize, stride: usize| (count - 1) * stride;
+        assert!(self.a_row == 1 || self.a_column == 1, "neither rows nor columns of the first matrix are contiguous");
         if self.depth > 0 {
             assert!(
                 last(self.rows, self.a_row) + last(self.depth, self.a_column) < self.a.len(),
@@ -83,76 +84,131 @@ impl Kernel for Run<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Run { job, c } = self;
-        let mut column = 0;
-        while column < job.columns {
-            let left = (job.columns - column) / LANES;
-            // A narrow group leaves room for more rows.
-            column += LANES
-                * match left.min(GROUP / LANES - column % GROUP / LANES) {
-                    _ if S::VECTORS < 8 => strip::<S, 3, 1>(simd, &job, c, column),
-                    _ if S::VECTORS < 32 => strip::<S, 6, 1>(simd, &job, c, column),
-                    4 => strip::<S, 6, 4>(simd, &job, c, column),
-                    3 => strip::<S, 8, 3>(simd, &job, c, column),
-                    2 => strip::<S, 12, 2>(simd, &job, c, column),
-                    _ => strip::<S, 12, 1>(simd, &job, c, column),
-                };
+        if job.a_column == 1 {
+            strips::<S, true>(simd, &job, c);
+        } else {
+            strips::<S, false>(simd, &job, c);
         }
+    }
+}
+
+/// All columns. `ROWS`: whether the rows of `a` are contiguous; its columns are otherwise.
+#[inline(always)]
+fn strips<S: Simd, const ROWS: bool>(simd: S, job: &Product<'_>, c: &mut [f32]) {
+    let mut column = 0;
+    while column < job.columns {
+        let left = (job.columns - column) / LANES;
+        // A narrow group leaves room for more rows.
+        column += LANES
+            * match left.min(GROUP / LANES - column % GROUP / LANES) {
+                _ if S::VECTORS < 8 => strip::<S, ROWS, 3, 1>(simd, job, c, column),
+                _ if S::VECTORS < 32 => strip::<S, ROWS, 6, 1>(simd, job, c, column),
+                4 => strip::<S, ROWS, 6, 4>(simd, job, c, column),
+                3 => strip::<S, ROWS, 8, 3>(simd, job, c, column),
+                2 => strip::<S, ROWS, 12, 2>(simd, job, c, column),
+                _ => strip::<S, ROWS, 12, 1>(simd, job, c, column),
+            };
     }
 }
 
 /// All rows of `N` vectors of columns. Gives `N`.
 #[inline(always)]
-fn strip<S: Simd, const M: usize, const N: usize>(simd: S, job: &Product<'_>, c: &mut [f32], column: usize) -> usize {
+fn strip<S: Simd, const ROWS: bool, const M: usize, const N: usize>(
+    simd: S,
+    job: &Product<'_>,
+    c: &mut [f32],
+    column: usize,
+) -> usize {
     let mut row = 0;
     while row < job.rows {
         let at = (row, column);
         row += match job.rows - row {
-            left if left >= M => tile::<S, M, N>(simd, job, c, at),
-            8.. => tile::<S, 8, N>(simd, job, c, at),
-            4.. => tile::<S, 4, N>(simd, job, c, at),
-            3 => tile::<S, 3, N>(simd, job, c, at),
-            2 => tile::<S, 2, N>(simd, job, c, at),
-            _ => tile::<S, 1, N>(simd, job, c, at),
+            left if left >= M => tile::<S, ROWS, M, N>(simd, job, c, at),
+            8.. => tile::<S, ROWS, 8, N>(simd, job, c, at),
+            4.. => tile::<S, ROWS, 4, N>(simd, job, c, at),
+            3 => tile::<S, ROWS, 3, N>(simd, job, c, at),
+            2 => tile::<S, ROWS, 2, N>(simd, job, c, at),
+            _ => tile::<S, ROWS, 1, N>(simd, job, c, at),
         };
     }
     N
 }
 
+/// Steps of `k` in a row of code: counting and walking take ports from the multiply-adds.
+const STEPS: usize = 4;
+
 /// `M` rows of `N` vectors, all sums in registers. Gives `M`.
+//
+// No closures here: one that is not inlined, in so large a function, is compiled without the level's instructions.
 #[inline(always)]
-fn tile<S: Simd, const M: usize, const N: usize>(
+fn tile<S: Simd, const ROWS: bool, const M: usize, const N: usize>(
     simd: S,
     job: &Product<'_>,
     c: &mut [f32],
     (row, column): (usize, usize),
 ) -> usize {
-    // SAFETY: `Product::run` has checked that the last row and column of each matrix lie inside its slice; all offsets
-    // here are at most those.
+    let mut sums = [[simd.splat(0.0); N]; M];
+    // SAFETY: `Product::run` has checked that the last row and column of each matrix lie inside its slice, and that one
+    // of the strides of `a` is 1; all offsets here are at most those.
     unsafe {
-        let mut a = job.a.as_ptr().wrapping_add(row * job.a_row);
+        let (a_row, a_column) = if ROWS { (job.a_row, 1) } else { (1, job.a_column) };
+        let mut a = job.a.as_ptr().wrapping_add(row * a_row);
         let mut b = job.b.as_ptr().wrapping_add(column / GROUP * job.b_group + column % GROUP);
         let c = c.as_mut_ptr().add(row * job.c_row + column);
-        let c = |m: usize, n: usize| c.add(m * job.c_row + n * LANES).cast::<[f32; LANES]>();
-        let mut sums: [[S::V; N]; M] =
-            from_fn(|m| from_fn(|n| if job.add { simd.load(&*c(m, n)) } else { simd.splat(0.0) }));
-        for _ in 0..job.depth {
-            let columns: [S::V; N] = from_fn(|n| simd.load(&*b.add(n * LANES).cast()));
+        if job.add {
             for (m, sums) in sums.iter_mut().enumerate() {
-                let x = simd.splat(*a.add(m * job.a_row));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = simd.mul_add(x, column, *sum);
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    *sum = simd.load(&*c.add(m * job.c_row + n * LANES).cast());
                 }
             }
-            a = a.wrapping_add(job.a_column);
+        }
+        for _ in 0..job.depth / STEPS {
+            step::<S, ROWS, M, N>(simd, job, a, b, &mut sums);
+            step::<S, ROWS, M, N>(simd, job, a.wrapping_add(a_column), b.wrapping_add(job.b_row), &mut sums);
+            step::<S, ROWS, M, N>(simd, job, a.wrapping_add(2 * a_column), b.wrapping_add(2 * job.b_row), &mut sums);
+            step::<S, ROWS, M, N>(simd, job, a.wrapping_add(3 * a_column), b.wrapping_add(3 * job.b_row), &mut sums);
+            a = a.wrapping_add(STEPS * a_column);
+            b = b.wrapping_add(STEPS * job.b_row);
+        }
+        for _ in 0..job.depth % STEPS {
+            step::<S, ROWS, M, N>(simd, job, a, b, &mut sums);
+            a = a.wrapping_add(a_column);
             b = b.wrapping_add(job.b_row);
         }
         for (m, sums) in sums.into_iter().enumerate() {
             for (n, sum) in sums.into_iter().enumerate() {
-                simd.store(sum, &mut *c(m, n));
+                simd.store(sum, &mut *c.add(m * job.c_row + n * LANES).cast());
             }
         }
     }
     M
+}
+
+/// Adds the products of one `k`.
+///
+/// # Safety
+/// `a` must have `M` rows, `b` `N` vectors.
+#[inline(always)]
+unsafe fn step<S: Simd, const ROWS: bool, const M: usize, const N: usize>(
+    simd: S,
+    job: &Product<'_>,
+    a: *const f32,
+    b: *const f32,
+    sums: &mut [[S::V; N]; M],
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut columns = [simd.splat(0.0); N];
+        for (n, column) in columns.iter_mut().enumerate() {
+            *column = simd.load(&*b.add(n * LANES).cast());
+        }
+        for (m, sums) in sums.iter_mut().enumerate() {
+            let x = simd.splat(*a.add(m * if ROWS { job.a_row } else { 1 }));
+            for (sum, column) in sums.iter_mut().zip(columns) {
+                *sum = simd.mul_add(x, column, *sum);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

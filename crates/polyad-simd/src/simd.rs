@@ -39,6 +39,20 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn scale(self, v: Self::V, n: Self::V) -> Self::V;
     /// The sum of all lanes, by halves: lane i with i + 8, then i + 4, i + 2, i + 1.
     fn sum(self, v: Self::V) -> f32;
+    /// The greatest lane, by halves; of lanes that are NaN nothing is promised.
+    #[inline(always)]
+    fn greatest(self, v: Self::V) -> f32 {
+        let mut lanes = [0.0; LANES];
+        self.store(v, &mut lanes);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                lanes[i] = if lanes[i] > lanes[i + half] { lanes[i] } else { lanes[i + half] };
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
 }
 
 /// A computation written once for all levels. Mark `run` and what it calls `#[inline(always)]`, so that all of it is
