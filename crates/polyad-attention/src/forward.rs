@@ -22,6 +22,7 @@ use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, MOST_WIDTH, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{SPAN, Scores, columns, spans};
+use crate::strassen;
 use crate::walk::{Batch, Block, walk};
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};
@@ -45,6 +46,9 @@ pub struct Work {
 /// Numbers that [`forward`] wants as its workspace.
 pub fn forward_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
+    if strassen::applies(problem) {
+        return Ok(strassen::workspace(problem));
+    }
     let shape = Shape::new(problem);
     Ok(numbers(problem, &shape, parts(problem, &shape, ROWS)))
 }
@@ -87,7 +91,10 @@ pub fn forward<E: Element>(
         return Ok(Work::default());
     }
     // All of it inside the pool: going there once costs tens of microseconds, going for each loop ten times that.
-    Ok(rayon::scope(|_| compute(problem, inputs, out, lse, workspace, level)))
+    Ok(rayon::scope(|_| match strassen::applies(problem) {
+        true => strassen::forward(problem, inputs, out, lse, workspace, level),
+        false => compute(problem, inputs, out, lse, workspace, level),
+    }))
 }
 
 /// [`forward`] after the checks.
@@ -135,6 +142,55 @@ fn compute<E: Element>(
         narrow_into(sums, out);
     });
     Work { scores: scores.into_iter().sum() }
+}
+
+/// Numbers that [`rows_one_by_one`] takes.
+pub(crate) fn rows_one_by_one_numbers(problem: &Problem) -> usize {
+    let shape = Shape::new(problem);
+    let hands = problem.rows().clamp(1, HANDS);
+    shape.numbers(problem, false) + hands * scratch(&shape) + padded(problem.rows() * record(problem))
+}
+
+/// Some rows of a problem, in order, each a task. Gives the number of scores.
+pub(crate) fn rows_one_by_one<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    rows: &[usize],
+    out: &mut [E],
+    lse: &mut [f32],
+    workspace: &mut [f32],
+    level: Level,
+) -> u64 {
+    if rows.is_empty() {
+        return 0;
+    }
+    let shape = Shape::new(problem);
+    let hands = rows.len().min(HANDS);
+    let mut arena = Arena::new(workspace);
+    let scratch_of_all = arena.take(hands * scratch(&shape));
+    let records = arena.take(rows.len() * record(problem));
+    let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
+    let each = rows.len().div_ceil(hands);
+    let scores = rows
+        .par_chunks(each)
+        .zip(records.par_chunks_mut(each * record(problem)))
+        .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
+        .map(|((rows, records), scratch)| {
+            let mut hand = Hand::new(&prepared, scratch);
+            let one = |(row, record): (&usize, &mut [f32])| {
+                let (head, query) = (row / problem.queries, row % problem.queries);
+                hand.run(&Block { head, queries: query..query + 1, part: (0, 1) }, record)
+            };
+            rows.iter().zip(records.chunks_exact_mut(record(problem))).map(one).sum::<u64>()
+        })
+        .sum();
+    for (index, row) in rows.iter().enumerate() {
+        let sums = &mut [0.0; MOST_WIDTH][..problem.value_width];
+        let sink = inputs.sink.map(|sink| sink[row / problem.queries % problem.heads]);
+        lse[*row] = join(records, record(problem), std::iter::once(index * record(problem)), sink, sums);
+        narrow_into(sums, &mut out[row * problem.value_width..(row + 1) * problem.value_width]);
+    }
+    scores
 }
 
 /// Numbers of a row's record: its sums, the greatest score, the sum of weights.

@@ -24,6 +24,7 @@ mod problem;
 pub mod reference;
 mod rows;
 mod scores;
+mod strassen;
 mod walk;
 
 pub use backward::{Gradients, Upstream, backward, backward_workspace};

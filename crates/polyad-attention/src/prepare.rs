@@ -39,12 +39,44 @@ impl<'a> Arena<'a> {
         Arena(&mut buffer[start..])
     }
 
+    /// What has not been taken; it begins at a cache line.
+    pub fn rest(self) -> &'a mut [f32] {
+        self.0
+    }
+
     /// The next so many numbers.
     pub fn take(&mut self, numbers: usize) -> &'a mut [f32] {
         let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(padded(numbers));
         self.0 = rest;
         &mut taken[..numbers]
     }
+}
+
+/// Numbers that [`pack`] takes.
+pub(crate) fn packed_numbers(heads: usize, tokens: usize, width: usize) -> usize {
+    padded(heads * tokens.next_multiple_of(GROUP) * width)
+}
+
+/// `[heads, tokens, width]` as `[heads, tokens / 64, width, 64]`, zeros after the last token.
+pub(crate) fn pack<'a>(
+    arena: &mut Arena<'a>,
+    rows: &[f32],
+    heads: usize,
+    tokens: usize,
+    width: usize,
+) -> &'a [f32] {
+    let groups = tokens.div_ceil(GROUP);
+    let to = arena.take(heads * groups * GROUP * width);
+    to.par_chunks_mut((GROUP * width).max(1)).enumerate().for_each(|(index, group)| {
+        let (head, first) = (index / groups, index % groups * GROUP);
+        for place in 0..GROUP {
+            let token = first + place;
+            for l in 0..width {
+                group[l * GROUP + place] = if token < tokens { rows[(head * tokens + token) * width + l] } else { 0.0 };
+            }
+        }
+    });
+    to
 }
 
 /// Sizes that follow from a problem.
@@ -190,22 +222,11 @@ impl<'a> Prepared<'a> {
             values.push(&*to);
         }
         let inner = problem.keys[shape.inner];
-        let mut pack = |rows: &[f32], width: usize| -> &'a [f32] {
-            let to = arena.take(shape.key_heads * shape.groups * GROUP * width);
-            to.par_chunks_mut((GROUP * width).max(1)).enumerate().for_each(|(index, group)| {
-                let (head, first) = (index / shape.groups, index % shape.groups * GROUP);
-                for place in 0..GROUP {
-                    let key = first + place;
-                    for l in 0..width {
-                        group[l * GROUP + place] =
-                            if key < inner { rows[(head * inner + key) * width + l] } else { 0.0 };
-                    }
-                }
-            });
-            to
+        let packed_keys = pack(arena, keys[shape.inner], shape.key_heads, inner, shape.key_width);
+        let packed_values = match backward {
+            true => pack(arena, values[shape.inner], shape.key_heads, inner, shape.value_width),
+            false => &[],
         };
-        let packed_keys = pack(keys[shape.inner], shape.key_width);
-        let packed_values = if backward { pack(values[shape.inner], shape.value_width) } else { &[] };
         let finite = (0..shape.key_heads)
             .into_par_iter()
             .map(|head| {
