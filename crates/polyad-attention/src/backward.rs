@@ -18,11 +18,13 @@ mod finish;
 
 use crate::element::Element;
 use crate::error::{Result, check_length, problem as wrong};
+use crate::form::ScoreForm;
 use crate::forward::{HANDS, Work, blocks, drop_weights, fill_slots, parts, product_of};
 use crate::prepare::{Arena, Prepared, Shape, padded};
-use crate::problem::{Inputs, Problem};
+use crate::problem::{Bias, Inputs, Problem};
 use crate::rows::{Modulate, Slopes, Spread};
 use crate::scores::{SPAN, Scores, columns, spans};
+use crate::tree;
 use crate::walk::{Batch, Block, walk};
 use finish::finish;
 use polyad_simd::gemm::{GROUP, Product};
@@ -113,14 +115,26 @@ impl Plan {
 }
 
 /// Numbers of each bias of one head.
-fn bias_sizes<E>(problem: &Problem, inputs: &Inputs<E>) -> Vec<usize> {
-    inputs.biases.iter().map(|bias| problem.tokens(bias.axes.0) * problem.tokens(bias.axes.1)).collect()
+fn bias_sizes(problem: &Problem, biases: &[Bias]) -> Vec<usize> {
+    biases.iter().map(|bias| problem.tokens(bias.axes.0) * problem.tokens(bias.axes.1)).collect()
+}
+
+/// Numbers that [`compute`] wants.
+pub(crate) fn workspace(problem: &Problem, biases: &[Bias]) -> usize {
+    Plan::new(problem, &bias_sizes(problem, biases)).workspace(problem)
+}
+
+fn by_chain<E>(problem: &Problem, inputs: &Inputs<E>) -> bool {
+    problem.form == ScoreForm::Tree && tree::applies(problem, inputs)
 }
 
 /// Numbers that [`backward`] wants as its workspace.
 pub fn backward_workspace<E: Element>(problem: &Problem, inputs: &Inputs<E>) -> Result<usize> {
     inputs.check(problem)?;
-    Ok(Plan::new(problem, &bias_sizes(problem, inputs)).workspace(problem))
+    Ok(match by_chain(problem, inputs) {
+        true => tree::backward_workspace(problem, inputs),
+        false => workspace(problem, inputs.biases),
+    })
 }
 
 /// The gradient of `Σ dout · out + Σ dlse · lse`, on `level`.
@@ -143,21 +157,23 @@ pub fn backward<E: Element>(
 ) -> Result<Work> {
     inputs.check(problem)?;
     check(problem, inputs, upstream, gradients)?;
-    let plan = Plan::new(problem, &bias_sizes(problem, inputs));
-    check_length("workspace", workspace.len(), plan.workspace(problem))?;
-    Ok(rayon::scope(|_| compute(problem, inputs, upstream, gradients, workspace, level, &plan)))
+    check_length("workspace", workspace.len(), backward_workspace(problem, inputs)?)?;
+    Ok(rayon::scope(|_| match by_chain(problem, inputs) {
+        true => tree::backward(problem, inputs, upstream, gradients, workspace, level),
+        false => compute(problem, inputs, upstream, gradients, workspace, level),
+    }))
 }
 
-/// [`backward`] after the checks.
-fn compute<E: Element>(
+/// [`backward`] after the checks, as linear channels.
+pub(crate) fn compute<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     upstream: &Upstream<E>,
     gradients: &mut Gradients<E>,
     workspace: &mut [f32],
     level: Level,
-    plan: &Plan,
 ) -> Work {
+    let plan = &Plan::new(problem, &bias_sizes(problem, inputs.biases));
     let Plan { shape, parts, shares, .. } = plan;
     let mut arena = Arena::new(workspace);
     let prepared = Prepared::new(problem, inputs, shape, level, &mut arena, true);

@@ -18,11 +18,12 @@
 
 use crate::element::{Element, narrow_into};
 use crate::error::{Result, check_length};
+use crate::form::ScoreForm;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, MOST_WIDTH, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{SPAN, Scores, columns, spans};
-use crate::strassen;
+use crate::{strassen, tree};
 use crate::walk::{Batch, Block, walk};
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};
@@ -49,14 +50,17 @@ pub fn forward_workspace(problem: &Problem) -> Result<usize> {
     if strassen::applies(problem) {
         return Ok(strassen::workspace(problem));
     }
-    let shape = Shape::new(problem);
-    Ok(numbers(problem, &shape, parts(problem, &shape, ROWS)))
+    let of_tree = if problem.form == ScoreForm::Tree { tree::forward_workspace(problem) } else { 0 };
+    Ok(workspace(problem).max(of_tree))
 }
 
-fn numbers(problem: &Problem, shape: &Shape, parts: usize) -> usize {
+/// Numbers that [`compute`] wants.
+pub(crate) fn workspace(problem: &Problem) -> usize {
+    let shape = Shape::new(problem);
+    let parts = parts(problem, &shape, ROWS);
     Arena::LOST
         + shape.numbers(problem, false)
-        + hands(problem, shape, parts) * scratch(shape)
+        + hands(problem, &shape, parts) * scratch(&shape)
         + padded(problem.rows() * parts * record(problem))
 }
 
@@ -84,21 +88,22 @@ pub fn forward<E: Element>(
     inputs.check(problem)?;
     check_length("out", out.len(), problem.out_numbers())?;
     check_length("lse", lse.len(), problem.rows())?;
-    let shape = Shape::new(problem);
-    let parts = parts(problem, &shape, ROWS);
-    check_length("workspace", workspace.len(), numbers(problem, &shape, parts))?;
+    check_length("workspace", workspace.len(), forward_workspace(problem)?)?;
     if problem.rows() == 0 {
         return Ok(Work::default());
     }
     // All of it inside the pool: going there once costs tens of microseconds, going for each loop ten times that.
-    Ok(rayon::scope(|_| match strassen::applies(problem) {
-        true => strassen::forward(problem, inputs, out, lse, workspace, level),
-        false => compute(problem, inputs, out, lse, workspace, level),
+    Ok(rayon::scope(|_| match problem.form {
+        ScoreForm::Strassen if strassen::applies(problem) => {
+            strassen::forward(problem, inputs, out, lse, workspace, level)
+        }
+        ScoreForm::Tree if tree::applies(problem, inputs) => tree::forward(problem, inputs, out, lse, workspace, level),
+        _ => compute(problem, inputs, out, lse, workspace, level),
     }))
 }
 
-/// [`forward`] after the checks.
-fn compute<E: Element>(
+/// [`forward`] after the checks, as linear channels.
+pub(crate) fn compute<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     out: &mut [E],

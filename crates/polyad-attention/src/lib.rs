@@ -25,6 +25,7 @@ pub mod reference;
 mod rows;
 mod scores;
 mod strassen;
+mod tree;
 mod walk;
 
 pub use backward::{Gradients, Upstream, backward, backward_workspace};

@@ -12,7 +12,7 @@
 
 use crate::element::Element;
 use crate::form::Channels;
-use crate::problem::{Bias, Inputs, MOST_WIDTH, Problem};
+use crate::problem::{Bias, Inputs, MOST_NUMBERS, Problem};
 use polyad_simd::gemm::GROUP;
 use polyad_simd::{LANES, Level};
 use rayon::prelude::*;
@@ -133,13 +133,14 @@ impl Shape {
     }
 }
 
-fn counts(problem: &Problem, hidden: &[Option<&[bool]>], batch: usize, axis: usize, j: usize) -> bool {
+/// Whether key `j` of an axis counts for a batch entry: within the length and not hidden.
+pub(crate) fn counts(problem: &Problem, hidden: &[Option<&[bool]>], batch: usize, axis: usize, j: usize) -> bool {
     let hidden = hidden.get(axis).copied().flatten();
     j < problem.length(batch, axis) && !hidden.is_some_and(|hidden| hidden[batch * problem.keys[axis] + j])
 }
 
 /// A token in single precision.
-fn wide<'b, E: Element>(token: &[E], buffer: &'b mut [f32; MOST_WIDTH]) -> &'b [f32] {
+fn wide<'b, E: Element>(token: &[E], buffer: &'b mut [f32; MOST_NUMBERS]) -> &'b [f32] {
     let buffer = &mut buffer[..token.len()];
     buffer.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
     buffer
@@ -186,7 +187,7 @@ impl<'a> Prepared<'a> {
         let sources = inputs.q.par_chunks(problem.width);
         q.par_chunks_mut(shape.key_width).zip(sources).for_each(|(to, token)| {
             let (used, rest) = to.split_at_mut(shape.channels.count());
-            shape.channels.expand(0, problem.scale, wide(token, &mut [0.0; MOST_WIDTH]), used);
+            shape.channels.expand(0, problem.scale, wide(token, &mut [0.0; MOST_NUMBERS]), used);
             rest.fill(0.0);
         });
         let (mut keys, mut values) = (Vec::new(), Vec::new());
@@ -204,7 +205,7 @@ impl<'a> Prepared<'a> {
                 let (used, rest) = to.split_at_mut(shape.channels.count());
                 if seen(row) {
                     let token = &inputs.keys[axis][place(row) * problem.width..][..problem.width];
-                    shape.channels.expand(axis + 1, 1.0, wide(token, &mut [0.0; MOST_WIDTH]), used);
+                    shape.channels.expand(axis + 1, 1.0, wide(token, &mut [0.0; MOST_NUMBERS]), used);
                 } else {
                     used.fill(0.0);
                 }

@@ -6,6 +6,8 @@ use crate::form::ScoreForm;
 
 /// The widest head.
 pub const MOST_WIDTH: usize = 256;
+/// The most numbers of a token: a link of a tree has one more.
+pub(crate) const MOST_NUMBERS: usize = MOST_WIDTH + 1;
 /// The highest order.
 pub const MOST_ORDER: usize = 8;
 

@@ -2,7 +2,7 @@
 
 use super::{Gradients, Plan, ROWS};
 use crate::element::{Element, narrow_into};
-use crate::problem::{Inputs, MOST_WIDTH, Problem};
+use crate::problem::{Inputs, MOST_NUMBERS, Problem};
 use rayon::prelude::*;
 
 /// Adds up shares and parts, and goes from channels back to features.
@@ -19,7 +19,7 @@ pub(super) fn finish<E: Element>(
         let (head, query) = (row / problem.queries, row % problem.queries);
         let first = query / ROWS * ROWS;
         let length = ROWS.min(problem.queries - first);
-        let sum = &mut [0.0; MOST_WIDTH][..to.len()];
+        let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
         for part in 0..*parts {
             let at = (head * problem.queries + first) * parts + part * length + query - first;
             let own = &dq[at * shape.key_width..][..shape.channels.count()];
@@ -36,7 +36,7 @@ pub(super) fn finish<E: Element>(
     for axis in 0..problem.keys.len() {
         let (m, room) = (problem.keys[axis], problem.room(axis));
         gradients.keys[axis].par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
-            let sum = &mut [0.0; MOST_WIDTH][..to.len()];
+            let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
             for sums in shares_of(row / room).filter(|_| row % room < m) {
                 let own = &sums[places[2 * axis] + row % room * shape.key_width..][..shape.channels.count()];
                 shape.channels.collapse(axis + 1, 1.0, own, sum);
@@ -44,7 +44,7 @@ pub(super) fn finish<E: Element>(
             narrow_into(sum, to);
         });
         gradients.values[axis].par_chunks_mut(problem.value_width).enumerate().for_each(|(row, to)| {
-            let sum = &mut [0.0; MOST_WIDTH][..to.len()];
+            let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
             for sums in shares_of(row / room).filter(|_| row % room < m) {
                 let own = &sums[places[2 * axis + 1] + row % room * shape.value_width..];
                 sum.iter_mut().zip(own).for_each(|(to, x)| *to += x);
