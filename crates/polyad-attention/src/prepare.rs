@@ -58,13 +58,7 @@ pub(crate) fn packed_numbers(heads: usize, tokens: usize, width: usize) -> usize
 }
 
 /// `[heads, tokens, width]` as `[heads, tokens / 64, width, 64]`, zeros after the last token.
-pub(crate) fn pack<'a>(
-    arena: &mut Arena<'a>,
-    rows: &[f32],
-    heads: usize,
-    tokens: usize,
-    width: usize,
-) -> &'a [f32] {
+pub(crate) fn pack<'a>(arena: &mut Arena<'a>, rows: &[f32], heads: usize, tokens: usize, width: usize) -> &'a [f32] {
     let groups = tokens.div_ceil(GROUP);
     let to = arena.take(heads * groups * GROUP * width);
     to.par_chunks_mut((GROUP * width).max(1)).enumerate().for_each(|(index, group)| {

@@ -18,14 +18,16 @@
 //! Masks and biases are of pairs of axes, and go into the factors. Softcap and dropout are of tuples: with them, and
 //! where a token is not finite, forward computes linear channels.
 
+mod backward;
 mod panel;
 mod rows;
 
+use crate::backward::{Gradients, Rows, Upstream};
 use crate::element::{Element, narrow_into};
 use crate::form::ScoreForm;
 use crate::forward::{HANDS, Work, blocks, join, rows_one_by_one, rows_one_by_one_numbers};
 use crate::prepare::{Arena, Prepared, Shape, pack, packed_numbers, padded};
-use crate::problem::{Inputs, MOST_WIDTH, Problem};
+use crate::problem::{Bias, Inputs, MOST_WIDTH, Problem};
 use crate::scores::{columns, spans};
 use crate::walk::Block;
 use panel::{Operands, Panel};
@@ -38,7 +40,7 @@ use std::f64::consts::LOG2_E;
 pub(crate) use crate::scores::SPAN;
 
 /// Queries of a block: more than forward's, since each block makes its panels anew.
-const ROWS: usize = 48;
+const ROWS: usize = crate::backward::ROWS;
 /// Tasks wanted at least, unless first tokens would be fewer than [`GROUP`] a task.
 const TASKS: usize = 16;
 /// Powers of two that a row's sum may be below what it is relative to.
@@ -78,12 +80,17 @@ impl Plan {
         Panel::NUMBERS + 2 * ROWS * SPAN
     }
 
-    fn workspace(&self) -> usize {
-        let (problem, shape) = (&self.plain, &self.shape);
-        let first = problem.keys[self.axes[0]];
-        shape.numbers(problem, true)
-            + packed_numbers(shape.key_heads, first, shape.key_width)
+    /// Numbers of the first axis's packed operands.
+    fn packed(&self) -> usize {
+        let (shape, first) = (&self.shape, self.plain.keys[self.axes[0]]);
+        packed_numbers(shape.key_heads, first, shape.key_width)
             + packed_numbers(shape.key_heads, first, shape.value_width)
+    }
+
+    fn workspace(&self) -> usize {
+        let problem = &self.plain;
+        self.shape.numbers(problem, true)
+            + self.packed()
             + padded(problem.rows() * self.parts * self.record())
             + self.hands * self.scratch()
     }
@@ -140,6 +147,36 @@ pub(crate) fn forward<E: Element>(
         .collect();
     let again = rows_one_by_one(problem, inputs, &doubtful, out, lse, arena.rest(), level);
     Work { scores: scores + again }
+}
+
+/// The problem with the operands as they are, and how its gradient is divided.
+fn backward_plan(problem: &Problem, biases: &[Bias]) -> (Plan, crate::backward::Plan) {
+    let plan = Plan::new(problem);
+    let divided = crate::backward::Plan::new(&plan.plain, biases, Some((plan.parts, backward::SCRATCH)));
+    (plan, divided)
+}
+
+/// Numbers of the gradient's workspace.
+pub(crate) fn backward_workspace(problem: &Problem, biases: &[Bias]) -> usize {
+    let (plan, divided) = backward_plan(problem, biases);
+    divided.workspace(&plan.plain) + plan.packed()
+}
+
+/// As [`crate::backward()`], after its checks; nothing where a row is not to be trusted.
+pub(crate) fn backward<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    upstream: &Upstream<E>,
+    gradients: &mut Gradients<E>,
+    workspace: &mut [f32],
+    level: Level,
+) -> Option<Work> {
+    let (plan, divided) = backward_plan(problem, inputs.biases);
+    let mut arena = Arena::new(workspace);
+    let operands = operands(&plan, inputs, level, &mut arena);
+    let rows = Rows::new(&plan.plain, &plan.shape, upstream, &mut arena);
+    let hand = |scratch| backward::Hand::new(&operands, &divided, &rows, scratch);
+    crate::backward::run(&plan.plain, inputs, &divided, &rows, gradients, arena, hand)
 }
 
 /// The greater number; NaN if there is one, so that it comes to light.
@@ -238,13 +275,19 @@ impl<'a> Hand<'a> {
             to[..channels].iter_mut().zip(sums).for_each(|(to, sum)| *to = (sum * factor) as f32);
             to[channels] = relative;
             to[channels + 1] = (total * factor) as f32;
-            to[channels + 2] = if finite { *most as f32 } else { f32::INFINITY };
+            to[channels + 2] = if finite && !total.is_nan() { *most as f32 } else { f32::INFINITY };
         }
         computed
     }
 
     /// Adds a panel; the side of the first tokens is filled.
-    fn panel_sums(&mut self, block: &Block, js: &std::ops::Range<usize>, seen: &std::ops::Range<usize>, ks: &std::ops::Range<usize>) {
+    fn panel_sums(
+        &mut self,
+        block: &Block,
+        js: &std::ops::Range<usize>,
+        seen: &std::ops::Range<usize>,
+        ks: &std::ops::Range<usize>,
+    ) {
         let Hand { operands, plan, panel, x, t, sums, most } = self;
         let (problem, shape, level) = (&plan.plain, &plan.shape, operands.prepared.level);
         let rows = block.queries.len();

@@ -172,8 +172,7 @@ fn attend<E>(
     let (own, problem) = (Own::new(inputs, link), &chain[link].problem);
     let Arrays { q, keys, values, out, lse } = &mut arrays[link];
     let (keys, values) = ([&**keys], [&**values]);
-    let inputs =
-        Inputs { q, keys: &keys, values: &values, biases: &own.biases, hidden: &own.hidden, sink: own.sink };
+    let inputs = Inputs { q, keys: &keys, values: &values, biases: &own.biases, hidden: &own.hidden, sink: own.sink };
     let workspace = &mut workspace[..forward::workspace(problem)];
     forward::compute(problem, &inputs, out, lse, workspace, level)
 }

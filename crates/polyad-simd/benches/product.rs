@@ -25,11 +25,29 @@ fn main() {
             let (a, a_start) = numbers(rows * TOKENS);
             let (b, b_start) = numbers(width * TOKENS);
             let (mut c, c_start) = numbers(rows.max(width) * TOKENS);
-            let plain =
-                Product { rows, depth: width, columns: TOKENS, a: &a[a_start..], a_row: width, a_column: 1, b: &b[b_start..],
-                    b_row: GROUP, b_group: GROUP * width, c_row: TOKENS, add: false };
+            let plain = Product {
+                rows,
+                depth: width,
+                columns: TOKENS,
+                a: &a[a_start..],
+                a_row: width,
+                a_column: 1,
+                b: &b[b_start..],
+                b_row: GROUP,
+                b_group: GROUP * width,
+                c_row: TOKENS,
+                add: false,
+            };
             let scores = plain;
-            let sums = Product { depth: TOKENS, columns: width, a_row: TOKENS, b_row: width, b_group: GROUP, c_row: width, ..plain };
+            let sums = Product {
+                depth: TOKENS,
+                columns: width,
+                a_row: TOKENS,
+                b_row: width,
+                b_group: GROUP,
+                c_row: width,
+                ..plain
+            };
             let inner = Product { rows: TOKENS, depth: rows, a_row: 1, a_column: TOKENS, add: true, ..sums };
             for (name, product) in [("scores", scores), ("weighted sums", sums), ("inner tokens", inner)] {
                 let (mut best, mut peak) = (f64::MAX, 0f64);
@@ -43,7 +61,11 @@ fn main() {
                     best = best.min(start.elapsed().as_secs_f64() / inside as f64);
                 }
                 let rate = (2 * rows * width * TOKENS) as f64 / best;
-                println!("{rows} rows, width {width:>3}, {name:<13} {:>5.1} % of peak {:.1}", 100.0 * rate / peak, peak * 1e-9);
+                println!(
+                    "{rows} rows, width {width:>3}, {name:<13} {:>5.1} % of peak {:.1}",
+                    100.0 * rate / peak,
+                    peak * 1e-9
+                );
             }
         }
     }

@@ -23,7 +23,14 @@ pub(super) struct Operands<'a> {
 
 impl Operands<'_> {
     /// The part of a packed array that belongs to a head, from the group on in which a token lies.
-    pub fn packed<'b>(&self, arrays: &[&'b [f32]; 2], side: usize, key_head: usize, first: usize, width: usize) -> &'b [f32] {
+    pub fn packed<'b>(
+        &self,
+        arrays: &[&'b [f32]; 2],
+        side: usize,
+        key_head: usize,
+        first: usize,
+        width: usize,
+    ) -> &'b [f32] {
         &arrays[side][(key_head * self.groups[side] * GROUP + first / GROUP * GROUP) * width..]
     }
 
@@ -118,7 +125,8 @@ impl<'a> Panel<'a> {
         let width = shape.key_width;
         let key_head = shape.key_head(problem, block.head);
         let [first, second] = spans;
-        let keys = &prepared.keys[operands.axes[0]][(key_head * problem.keys[operands.axes[0]] + first.start) * width..];
+        let keys =
+            &prepared.keys[operands.axes[0]][(key_head * problem.keys[operands.axes[0]] + first.start) * width..];
         let packed = operands.packed(&operands.packed_keys, 1, key_head, second.start, width);
         let (entry, head) = (block.head / problem.heads, block.head % problem.heads);
         let bias = prepared.biases.iter().find(|bias| bias.axes == (1, 2));

@@ -154,3 +154,69 @@ impl Kernel for Fold<'_> {
         }
     }
 }
+
+/// One channel's share of the gradient of a side: `slopes += g x y`, `of_tokens += Σ over rows g weights y`, and x
+/// becomes `g x` where it is wanted so.
+pub(super) struct Slopes<'a> {
+    /// `[rows, stride]`: weights times a channel of the tokens; and the weights.
+    pub x: &'a mut [f32],
+    pub weights: &'a [f32],
+    /// The sums over the other side.
+    pub y: &'a [f32],
+    pub slopes: &'a mut [f32],
+    pub of_tokens: &'a mut [f32],
+    pub stride: usize,
+    pub columns: usize,
+    /// g, for each row.
+    pub factors: &'a [f32],
+    pub scale_x: bool,
+}
+
+impl Kernel for Slopes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (stride, columns) = (self.stride, self.columns);
+        let read = self.weights.chunks_exact(stride).zip(self.y.chunks_exact(stride));
+        let written = self.x.chunks_exact_mut(stride).zip(self.slopes.chunks_exact_mut(stride));
+        for (((x, slopes), (weights, y)), factor) in written.zip(read).zip(self.factors) {
+            let factor = simd.splat(*factor);
+            let read = vectors(&weights[..columns]).iter().zip(vectors(&y[..columns]));
+            let written = vectors_mut(&mut x[..columns]).iter_mut().zip(vectors_mut(&mut slopes[..columns]));
+            for (((x, slope), (weight, y)), token) in written.zip(read).zip(vectors_mut(self.of_tokens)) {
+                let y = simd.mul(factor, simd.load(y));
+                let by = simd.load(x);
+                simd.store(simd.mul_add(by, y, simd.load(slope)), slope);
+                simd.store(simd.mul_add(simd.load(weight), y, simd.load(token)), token);
+                if self.scale_x {
+                    simd.store(simd.mul(by, factor), x);
+                }
+            }
+        }
+    }
+}
+
+/// `numbers[r] = numbers[r] · factors[r]`
+pub(super) struct Scale<'a> {
+    pub numbers: &'a [f32],
+    pub stride: usize,
+    pub columns: usize,
+    pub factors: &'a [f32],
+    pub out: &'a mut [f32],
+}
+
+impl Kernel for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let rows = self.numbers.chunks_exact(self.stride).zip(self.out.chunks_exact_mut(self.stride));
+        for ((row, out), factor) in rows.zip(self.factors) {
+            let factor = simd.splat(*factor);
+            for (x, out) in vectors(&row[..self.columns]).iter().zip(vectors_mut(&mut out[..self.columns])) {
+                simd.store(simd.mul(simd.load(x), factor), out);
+            }
+        }
+    }
+}
