@@ -9,8 +9,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each crate may use only those above it.
 ORDER = ["polyad-simd", "polyad-attention", "polyad-nn", "polyad-shapes", "polyad-evidence", "polyad"]
 MOST_LINES = 500
-# The only places where `unsafe` may stand: instruction sets, and the memory map of the index.
-UNSAFE = ("crates/polyad-simd/", "crates/polyad-shapes/src/index/store.rs")
+# The only places where `unsafe` may stand: instruction sets, the memory map of the index, the allocator's options.
+UNSAFE = ("crates/polyad-simd/", "crates/polyad-shapes/src/index/store.rs", "crates/polyad/src/memory.rs")
 
 problems = []
 

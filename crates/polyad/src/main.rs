@@ -10,6 +10,7 @@ mod commands;
 mod failure;
 mod help;
 mod interrupt;
+mod memory;
 mod npz;
 mod paths;
 mod printer;
@@ -24,6 +25,7 @@ use printer::Printer;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep();
     let matches = match help::command().try_get_matches() {
         Ok(matches) => matches,
         Err(message) => return printer::clap_message(&message),
