@@ -3,6 +3,7 @@
 //! Every form is a short list of signed products over features, and so p-linear in more channels: a channel is one
 //! feature of each operand, or 1 where the operand is absent, with a sign. One kernel thus serves all forms.
 
+use crate::element::Element;
 use crate::error::{Result, problem};
 
 /// The score of a query and one key of each axis, before the scale.
@@ -46,7 +47,8 @@ impl ScoreForm {
 
     /// The form over `order` operands of `width` features as p-linear channels.
     pub fn channels(self, order: usize, width: usize) -> Channels {
-        let mut channels = Channels { signs: Vec::new(), features: vec![Vec::new(); order] };
+        let mut channels =
+            Channels { signs: Vec::new(), features: vec![Vec::new(); order], plain: self == ScoreForm::Linear };
         match self {
             ScoreForm::Linear => (0..width).for_each(|l| channels.push(1.0, |_| Some(l))),
             ScoreForm::Determinant => {
@@ -83,6 +85,8 @@ pub struct Channels {
     pub signs: Vec<f32>,
     /// For each operand (0 the query) and channel, the feature; none where the operand is absent.
     pub features: Vec<Vec<Option<usize>>>,
+    /// Whether the channels are the features as they are.
+    plain: bool,
 }
 
 impl Channels {
@@ -99,15 +103,23 @@ impl Channels {
     }
 
     /// The channels of one token of an operand. `factor` and the signs go to the query alone.
-    pub fn expand(&self, operand: usize, factor: f32, token: &[f32], out: &mut [f32]) {
+    pub fn expand<E: Element>(&self, operand: usize, factor: f32, token: &[E], out: &mut [f32]) {
+        if self.plain {
+            let factor = if operand == 0 { factor } else { 1.0 };
+            return out.iter_mut().zip(token).for_each(|(out, x)| *out = x.wide() * factor);
+        }
         for ((out, feature), sign) in out.iter_mut().zip(&self.features[operand]).zip(&self.signs) {
-            let value = feature.map_or(1.0, |l| token[l]);
+            let value = feature.map_or(1.0, |l| token[l].wide());
             *out = if operand == 0 { value * factor * sign } else { value };
         }
     }
 
     /// Adds the gradient of a token's channels to that of its features.
     pub fn collapse(&self, operand: usize, factor: f32, gradient: &[f32], out: &mut [f32]) {
+        if self.plain {
+            let factor = if operand == 0 { factor } else { 1.0 };
+            return out.iter_mut().zip(gradient).for_each(|(out, gradient)| *out += gradient * factor);
+        }
         for ((gradient, feature), sign) in gradient.iter().zip(&self.features[operand]).zip(&self.signs) {
             if let Some(l) = feature {
                 out[*l] += if operand == 0 { gradient * factor * sign } else { *gradient };

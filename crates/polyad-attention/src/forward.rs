@@ -137,7 +137,7 @@ pub(crate) fn compute<E: Element>(
         .collect::<Vec<u64>>();
     let records = &*records;
     let sink = |row: usize| inputs.sink.map(|sink| sink[row / problem.queries % problem.heads]);
-    out.par_chunks_mut(problem.value_width).zip(lse).enumerate().for_each(|(row, (out, lse))| {
+    out.par_chunks_mut(problem.value_width).zip(lse).enumerate().with_min_len(ROWS).for_each(|(row, (out, lse))| {
         let of_part = |part: usize| {
             let block = row / problem.queries * problem.queries.div_ceil(ROWS) + row % problem.queries / ROWS;
             place(problem, block, part, parts, row % problem.queries % ROWS)
@@ -255,10 +255,12 @@ pub(crate) fn join(
         *factor = (most_of(place) - most).exp2();
         total += *factor * f64::from(records[place + width - 1]);
     }
-    for (l, out) in out.iter_mut().enumerate() {
-        let terms = factors.iter().zip(places.clone()).map(|(factor, place)| factor * f64::from(records[place + l]));
-        *out = (terms.sum::<f64>() / total) as f32;
+    let mut sums = [0.0; MOST_WIDTH];
+    for (factor, place) in factors.iter().zip(places) {
+        let factor = factor / total;
+        sums.iter_mut().zip(&records[place..place + out.len()]).for_each(|(sum, x)| *sum += factor * f64::from(*x));
     }
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum as f32);
     (most * LN_2 + total.ln()) as f32
 }
 

@@ -12,7 +12,7 @@
 
 use crate::element::Element;
 use crate::form::Channels;
-use crate::problem::{Bias, Inputs, MOST_NUMBERS, Problem};
+use crate::problem::{Bias, Inputs, Problem};
 use polyad_simd::gemm::GROUP;
 use polyad_simd::{LANES, Level};
 use rayon::prelude::*;
@@ -133,11 +133,21 @@ pub(crate) fn counts(problem: &Problem, hidden: &[Option<&[bool]>], batch: usize
     j < problem.length(batch, axis) && !hidden.is_some_and(|hidden| hidden[batch * problem.keys[axis] + j])
 }
 
-/// A token in single precision.
-fn wide<'b, E: Element>(token: &[E], buffer: &'b mut [f32; MOST_NUMBERS]) -> &'b [f32] {
-    let buffer = &mut buffer[..token.len()];
-    buffer.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
-    buffer
+/// Calls for each row of a matrix, with its index; threads share the rows.
+fn each_row(to: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    to.par_chunks_mut(GROUP * width).enumerate().for_each(|(group, rows)| {
+        rows.chunks_exact_mut(width).enumerate().for_each(|(row, to)| f(group * GROUP + row, to));
+    });
+}
+
+/// Whether all numbers of rows are finite. The length is a multiple of [`LANES`].
+fn all_finite(rows: &[f32]) -> bool {
+    // A sum of zeros is NaN if one of the numbers is not finite, and is quicker to have than a search.
+    let mut sums = [0.0; LANES];
+    for lanes in rows.as_chunks::<LANES>().0 {
+        sums.iter_mut().zip(lanes).for_each(|(sum, x)| *sum += x * 0.0);
+    }
+    sums.iter().sum::<f32>() == 0.0
 }
 
 /// The operands of all heads.
@@ -178,10 +188,9 @@ impl<'a> Prepared<'a> {
         backward: bool,
     ) -> Self {
         let q = arena.take(shape.query_heads * problem.queries * shape.key_width);
-        let sources = inputs.q.par_chunks(problem.width);
-        q.par_chunks_mut(shape.key_width).zip(sources).for_each(|(to, token)| {
+        each_row(q, shape.key_width, |row, to| {
             let (used, rest) = to.split_at_mut(shape.channels.count());
-            shape.channels.expand(0, problem.scale, wide(token, &mut [0.0; MOST_NUMBERS]), used);
+            shape.channels.expand(0, problem.scale, &inputs.q[row * problem.width..][..problem.width], used);
             rest.fill(0.0);
         });
         let (mut keys, mut values) = (Vec::new(), Vec::new());
@@ -195,11 +204,11 @@ impl<'a> Prepared<'a> {
             let to = arena.take(rows * shape.key_width);
             // Where the token of a row lies among those that there is room for.
             let place = |row: usize| row / m * problem.room(axis) + row % m;
-            to.par_chunks_mut(shape.key_width).enumerate().for_each(|(row, to)| {
+            each_row(to, shape.key_width, |row, to| {
                 let (used, rest) = to.split_at_mut(shape.channels.count());
                 if seen(row) {
                     let token = &inputs.keys[axis][place(row) * problem.width..][..problem.width];
-                    shape.channels.expand(axis + 1, 1.0, wide(token, &mut [0.0; MOST_NUMBERS]), used);
+                    shape.channels.expand(axis + 1, 1.0, token, used);
                 } else {
                     used.fill(0.0);
                 }
@@ -207,7 +216,7 @@ impl<'a> Prepared<'a> {
             });
             keys.push(&*to);
             let to = arena.take(rows * shape.value_width);
-            to.par_chunks_mut(shape.value_width).enumerate().for_each(|(row, to)| {
+            each_row(to, shape.value_width, |row, to| {
                 to.fill(0.0);
                 if seen(row) {
                     let token = &inputs.values[axis][place(row) * problem.value_width..][..problem.value_width];
@@ -226,9 +235,7 @@ impl<'a> Prepared<'a> {
             .into_par_iter()
             .map(|head| {
                 let all = |rows: &[f32], tokens: usize, width: usize| {
-                    // A sum of zeros is NaN if one of the numbers is not finite, and is quicker to have than a search.
-                    let part = &rows[head * tokens * width..(head + 1) * tokens * width];
-                    part.iter().map(|x| x * 0.0).sum::<f32>() == 0.0
+                    all_finite(&rows[head * tokens * width..(head + 1) * tokens * width])
                 };
                 (0..problem.keys.len()).all(|axis| {
                     all(keys[axis], problem.keys[axis], shape.key_width)
