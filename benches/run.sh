@@ -9,6 +9,7 @@ for name in "${@:-render embed attention rivals index}"; do
         printf '\n== %s\n' "$bench"
         if [ "$bench" = rivals ]; then
             python3 crates/polyad-shapes/benches/render_rivals.py
+            python3 crates/polyad-attention/benches/attention_rivals.py
         else
             cargo bench --workspace --locked --bench "$bench"
         fi

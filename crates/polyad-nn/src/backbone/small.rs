@@ -22,7 +22,7 @@ impl SmallNetConfig {
 }
 
 impl Default for SmallNetConfig {
-    /// 1.2 M parameters, 101 M multiply-adds for a view of 96 x 96.
+    /// 1.2 M parameters, 25 M multiply-adds for a view of 48 x 48.
     fn default() -> Self {
         SmallNetConfig { widths: vec![32, 64, 128, Self::FEATURES] }
     }

@@ -32,26 +32,6 @@ pub(super) fn jittered(view: &View, random: &mut Random) -> View {
     View { width, height, channels, pixels }
 }
 
-/// A view of half the width and height: means of four pixels, rounded up at a half. An odd last row or column is lost.
-pub(super) fn halved(view: &View) -> View {
-    let (width, height, channels) = ((view.width / 2).max(1), (view.height / 2).max(1), view.channels);
-    let at = |x: usize, y: usize, c: usize| {
-        let (x, y) = (x.min(view.width - 1), y.min(view.height - 1));
-        u16::from(view.pixels[(y * view.width + x) * channels + c])
-    };
-    let mut pixels = Vec::with_capacity(width * height * channels);
-    for y in 0..height {
-        for x in 0..width {
-            for c in 0..channels {
-                let (x, y) = (2 * x, 2 * y);
-                let sum = at(x, y, c) + at(x + 1, y, c) + at(x, y + 1, c) + at(x + 1, y + 1, c);
-                pixels.push(((sum + 2) / 4) as u8);
-            }
-        }
-    }
-    View { width, height, channels, pixels }
-}
-
 /// Which of a shape's views a step sees: all of them half of the time, else a random half or more.
 pub(super) fn chosen(count: usize, random: &mut Random) -> Vec<usize> {
     let mut views: Vec<usize> = (0..count).collect();
@@ -119,13 +99,6 @@ mod tests {
             places.insert(dark[0]);
         }
         assert!(places.len() > 10, "{places:?}");
-    }
-
-    #[test]
-    fn halving_gives_means_of_four_and_loses_an_odd_edge() {
-        let view = View { width: 5, height: 2, channels: 1, pixels: vec![0, 2, 10, 20, 9, 4, 4, 30, 41, 9] };
-        // (0 + 2 + 4 + 4) / 4 = 2.5 and (10 + 20 + 30 + 41) / 4 = 25.25.
-        assert_eq!(halved(&view), View { width: 2, height: 1, channels: 1, pixels: vec![3, 25] });
     }
 
     #[test]

@@ -107,8 +107,6 @@ pub struct Recipe {
     pub rotations: usize,
     /// Stage 1, by SGD.
     pub stage1: Schedule,
-    /// The first epochs of stage 1, which see views of half the size: a quarter of the work, and most of the lesson.
-    pub stage1_halved: usize,
     /// Views of a batch.
     pub stage1_batch: usize,
     /// Weight decay of SGD.
@@ -169,7 +167,6 @@ impl Recipe {
             (recipe.stage2, recipe.refining) = (recipe.stage2.stretched(epochs), Schedule::NONE);
         }
         if let Some(epochs) = options.stage1_epochs {
-            recipe.stage1_halved = recipe.stage1_halved * epochs / recipe.stage1.epochs.max(1);
             recipe.stage1 = recipe.stage1.stretched(epochs);
         }
         let epochs = options.epochs.unwrap_or(recipe.stage2.epochs + recipe.refining.epochs);
@@ -186,7 +183,7 @@ impl Recipe {
     /// Small pictures of turned shapes; stage 2 on features that stage 1 has made.
     fn ours(begin: &Begin) -> Self {
         let network = VsFormerConfig { layers: 2, dim: begin.dim(), ..VsFormerConfig::published(begin.kind, None) };
-        let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
+        let size = if begin.kind == BackboneKind::Small { 48 } else { 224 };
         Recipe {
             architecture: network,
             begin: None,
@@ -194,8 +191,6 @@ impl Recipe {
             render: begin.render(RenderSettings { size, ..RenderSettings::default() }),
             rotations: 7,
             stage1: Schedule { epochs: 8, rate: 0.05, warm_up: 0.25, cycle: 8, decay: 1.0 },
-            // Some image networks know one size only.
-            stage1_halved: if begin.kind == BackboneKind::Small { 6 } else { 0 },
             stage1_batch: 64,
             stage1_decay: 5e-4,
             stage2: Schedule { epochs: 8, rate: 1e-3, warm_up: 1.0, cycle: 8, decay: 1.0 },
@@ -221,7 +216,6 @@ impl Recipe {
             render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
             rotations: 0,
             stage1: Schedule { epochs: 30, rate: 0.01, warm_up: 0.0, cycle: 30, decay: 1.0 },
-            stage1_halved: 0,
             stage1_batch: 64,
             stage1_decay: 1e-3,
             stage2: Schedule { epochs: 300, rate: 1e-3, warm_up: 5.0, cycle: 100, decay: 0.6 },

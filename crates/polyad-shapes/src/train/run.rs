@@ -1,7 +1,7 @@
 //! What both stages share: the shapes, the state, the steps.
 
 use super::cache::{Cache, Key};
-use super::pictures::{Tally, halved, jittered, numbers};
+use super::pictures::{Tally, jittered, numbers};
 use super::recipe::{Recipe, Schedule};
 use super::state::{Epoch, Position, States, record};
 use crate::error::{Error, Result};
@@ -94,26 +94,12 @@ impl Run<'_> {
     /// A batch of views as the network's input, jittered if the recipe says so.
     pub fn training_input(&self, views: &[&View], random: &mut Random) -> Result<Tensor<4>> {
         if !self.recipe.jitter {
-            return self.input_of(views, &Self::device());
+            return self.input.tensor(views, &Self::device());
         }
         let streams: Vec<u64> = views.iter().map(|_| random.next()).collect();
         let moved: Vec<View> =
             views.par_iter().zip(streams).map(|(view, stream)| jittered(view, &mut Random::new(stream, 0))).collect();
-        self.input_of(&moved.iter().collect::<Vec<_>>(), &Self::device())
-    }
-
-    /// Views as the network's input, halved if the epoch is one of those.
-    fn input_of(&self, views: &[&View], device: &Device) -> Result<Tensor<4>> {
-        if !self.halved() {
-            return self.input.tensor(views, device);
-        }
-        let small: Vec<View> = views.par_iter().map(|view| halved(view)).collect();
-        self.input.tensor(&small.iter().collect::<Vec<_>>(), device)
-    }
-
-    /// Whether the network sees views of half the size now.
-    fn halved(&self) -> bool {
-        self.position.stage == 1 && self.position.epoch < self.recipe.stage1_halved
+        self.input.tensor(&moved.iter().collect::<Vec<_>>(), &Self::device())
     }
 
     /// Runs views through `network` without gradients, in batches of bounded size, and gives its rows of numbers.
@@ -122,7 +108,7 @@ impl Run<'_> {
         let mut rows = Vec::new();
         for batch in views.chunks((BATCH_PIXELS / (side * side)).max(1)) {
             self.job.check()?;
-            rows.extend(numbers(network(self.input_of(batch, &Device::flex())?))?);
+            rows.extend(numbers(network(self.input.tensor(batch, &Device::flex())?))?);
         }
         Ok(rows)
     }
