@@ -15,11 +15,11 @@ use std::time::Duration;
 /// Weights are initialised and dropout is drawn from one generator of the whole process, so runs take turns.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Two families, eight parts each.
-fn library(dir: &Path) {
+/// Two families: so many parts of each to learn from, and two more.
+fn library(dir: &Path, train: u64) {
     for family in ["mug", "spring"] {
         let index = families().iter().position(|name| *name == family).expect("a family");
-        for (seed, split) in (0..8).map(|seed| (seed, if seed < 6 { "train" } else { "test" })) {
+        for (seed, split) in (0..train + 2).map(|seed| (seed, if seed < train { "train" } else { "test" })) {
             let folder = dir.join(family).join(split);
             std::fs::create_dir_all(&folder).expect("a folder");
             std::fs::write(folder.join(format!("{seed}.stl")), write_stl(&generate(index, seed))).expect("a file");
@@ -64,7 +64,7 @@ fn a_run_that_is_stopped_again_and_again_gives_the_same_model_as_one_that_is_not
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let root = tempfile::tempdir().expect("a folder");
     let shapes = root.path().join("shapes");
-    library(&shapes);
+    library(&shapes, 6);
     let whole = train(&shapes, &root.path().join("whole"), &options(), Job::silent()).expect("a model");
 
     let out = root.path().join("stopped");
@@ -96,7 +96,7 @@ fn an_unfinished_run_is_neither_discarded_nor_mixed_with_another() {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let root = tempfile::tempdir().expect("a folder");
     let (shapes, out) = (root.path().join("shapes"), root.path().join("model"));
-    library(&shapes);
+    library(&shapes, 6);
     let flag = AtomicBool::new(false);
     let reporter = StopAfter { steps: AtomicUsize::new(9), flag: &flag };
     assert!(matches!(train(&shapes, &out, &options(), Job::new(&reporter, &flag)), Err(Error::Cancelled)));
@@ -119,11 +119,11 @@ fn a_trained_model_is_measured_on_what_it_has_not_seen_and_refuses_other_classes
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let root = tempfile::tempdir().expect("a folder");
     let (shapes, out) = (root.path().join("shapes"), root.path().join("model"));
-    library(&shapes);
+    library(&shapes, 20);
     std::fs::write(shapes.join("mug/train/broken.stl"), "solid nothing").expect("a file");
     let trained = train(&shapes, &out, &options(), Job::silent()).expect("a model");
     assert_eq!(trained.failures.len(), 1);
-    assert_eq!(trained.shapes.0 + trained.shapes.1, 12, "the broken one is not counted");
+    assert_eq!(trained.shapes.0 + trained.shapes.1, 40, "the broken one is not counted");
     assert!(trained.failures[0].path.ends_with("broken.stl"));
 
     let options = EvaluateOptions::default();
@@ -136,7 +136,7 @@ fn a_trained_model_is_measured_on_what_it_has_not_seen_and_refuses_other_classes
 
     let all = EvaluateOptions { retrieval_only: true, rotate: Some(3), ..EvaluateOptions::default() };
     let evaluation = evaluate(&shapes, &trained.model, &all, Job::silent()).expect("a measure");
-    assert_eq!((evaluation.shapes, evaluation.instance_accuracy), (16, None));
+    assert_eq!((evaluation.shapes, evaluation.instance_accuracy), (44, None));
 
     std::fs::rename(shapes.join("mug"), shapes.join("cup")).expect("a folder");
     let message = evaluate(&shapes, &trained.model, &options, Job::silent()).expect_err("other classes").to_string();
