@@ -10,12 +10,13 @@ const SLACK: f32 = 6.0;
 
 /// A slice as vectors; what is left over is not looked at, rows being whole vectors.
 #[inline(always)]
-fn vectors(x: &[f32]) -> &[[f32; LANES]] {
+pub(crate) fn vectors(x: &[f32]) -> &[[f32; LANES]] {
     x.as_chunks().0
 }
 
+/// The same, to write to.
 #[inline(always)]
-fn vectors_mut(x: &mut [f32]) -> &mut [[f32; LANES]] {
+pub(crate) fn vectors_mut(x: &mut [f32]) -> &mut [[f32; LANES]] {
     x.as_chunks_mut().0
 }
 

@@ -1,17 +1,8 @@
 //! What happens between the products of Strassen attention, on the level in use.
 
+use crate::rows::{vectors, vectors_mut};
 use polyad_simd::{Kernel, LANES, Simd, exp2};
 use std::f32::consts::LOG2_E;
-
-#[inline(always)]
-fn vectors(x: &[f32]) -> &[[f32; LANES]] {
-    x.as_chunks().0
-}
-
-#[inline(always)]
-fn vectors_mut(x: &mut [f32]) -> &mut [[f32; LANES]] {
-    x.as_chunks_mut().0
-}
 
 /// The greatest number of each row, and the rows as exponentials relative to it. `most` becomes a power of two: times
 /// log2 e. Rows of −∞ become zeros.
