@@ -17,9 +17,9 @@
 mod finish;
 mod hand;
 
+use crate::deal::{deal, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length, problem as wrong};
-use crate::form::ScoreForm;
 use crate::forward::{HANDS, Work, blocks, parts};
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Bias, Inputs, Problem};
@@ -123,12 +123,12 @@ pub(crate) fn workspace(problem: &Problem, biases: &[Bias]) -> usize {
 /// Numbers that [`backward`] wants as its workspace.
 pub fn backward_workspace<E: Element>(problem: &Problem, inputs: &Inputs<E>) -> Result<usize> {
     inputs.check(problem)?;
+    if tree::applies(problem, inputs) {
+        return Ok(tree::backward_workspace(problem, inputs));
+    }
     let own = workspace(problem, inputs.biases);
-    Ok(match problem.form {
-        ScoreForm::Strassen => own.max(strassen::backward_workspace(problem, inputs.biases)),
-        ScoreForm::Tree if tree::applies(problem, inputs) => tree::backward_workspace(problem, inputs),
-        _ => own,
-    })
+    // Where a row is not to be trusted, linear channels take its place.
+    Ok(if strassen::applies(problem) { own.max(strassen::backward_workspace(problem, inputs.biases)) } else { own })
 }
 
 /// The gradient of `Σ dout · out + Σ dlse · lse`, on `level`.
@@ -153,7 +153,7 @@ pub fn backward<E: Element>(
     check(problem, inputs, upstream, gradients)?;
     check_length("workspace", workspace.len(), backward_workspace(problem, inputs)?)?;
     Ok(rayon::scope(|_| {
-        if problem.form == ScoreForm::Tree && tree::applies(problem, inputs) {
+        if tree::applies(problem, inputs) {
             return tree::backward(problem, inputs, upstream, gradients, workspace, level);
         }
         if strassen::applies(problem)
@@ -211,16 +211,12 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
     for _ in 0..shape.query_heads * shares {
         tasks.push(Share { blocks: Vec::new(), sums: chunks.next().unwrap_or_default() });
     }
-    let (mut rest, mut turn) = (&mut *dq, 0);
-    for block in blocks(problem, shape, ROWS, *parts) {
-        let (own, others) = std::mem::take(&mut rest).split_at_mut(block.queries.len() * shape.key_width);
-        rest = others;
+    let mut turn = 0;
+    for (block, own) in with_own(blocks(problem, shape, ROWS, *parts), &mut *dq, shape.key_width) {
         turn = if block.queries.start == 0 && block.part.0 == 0 { 0 } else { turn + 1 };
         tasks[block.head * shares + turn % shares].blocks.push((block, own));
     }
-    let mut dealt: Vec<Vec<Share>> = (0..plan.hands).map(|_| Vec::new()).collect();
-    tasks.into_iter().enumerate().for_each(|(index, share)| dealt[index % plan.hands].push(share));
-    let scores = dealt
+    let scores = deal(tasks.into_iter(), plan.hands)
         .into_par_iter()
         .zip(scratch_of_all.par_chunks_mut(*scratch))
         .map(|(shares, scratch)| {
@@ -231,8 +227,7 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
             };
             shares.into_iter().map(&mut blocks).sum::<Option<u64>>()
         })
-        .collect::<Vec<Option<u64>>>();
-    let scores = scores.into_iter().sum::<Option<u64>>()?;
+        .sum::<Option<u64>>()?;
     if let (Some(to), Some(sink)) = (&mut gradients.sink, inputs.sink) {
         sink_gradient(problem, sink, rows, to);
     }

@@ -16,7 +16,8 @@
 //!
 //! Tasks do not depend on the number of threads, and their results are joined in order: the same bits on any number.
 
-use crate::element::{Element, narrow_into};
+use crate::deal::{deal, place, with_own};
+use crate::element::Element;
 use crate::error::{Result, check_length};
 use crate::form::ScoreForm;
 use crate::prepare::{Arena, Prepared, Shape, padded};
@@ -93,12 +94,14 @@ pub fn forward<E: Element>(
         return Ok(Work::default());
     }
     // All of it inside the pool: going there once costs tens of microseconds, going for each loop ten times that.
-    Ok(rayon::scope(|_| match problem.form {
-        ScoreForm::Strassen if strassen::applies(problem) => {
+    Ok(rayon::scope(|_| {
+        if strassen::applies(problem) {
             strassen::forward(problem, inputs, out, lse, workspace, level)
+        } else if tree::applies(problem, inputs) {
+            tree::forward(problem, inputs, out, lse, workspace, level)
+        } else {
+            compute(problem, inputs, out, lse, workspace, level)
         }
-        ScoreForm::Tree if tree::applies(problem, inputs) => tree::forward(problem, inputs, out, lse, workspace, level),
-        _ => compute(problem, inputs, out, lse, workspace, level),
     }))
 }
 
@@ -119,34 +122,21 @@ pub(crate) fn compute<E: Element>(
     let scratch_of_all = arena.take(hands * scratch(&shape));
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
 
-    let blocks = blocks(problem, &shape, ROWS, parts);
-    let mut dealt: Vec<Vec<(Block, &mut [f32])>> = (0..hands).map(|_| Vec::new()).collect();
-    let mut rest = &mut *records;
-    for (index, block) in blocks.into_iter().enumerate() {
-        let (own, others) = std::mem::take(&mut rest).split_at_mut(block.queries.len() * record(problem));
-        rest = others;
-        dealt[index % hands].push((block, own));
-    }
-    let scores = dealt
+    let tasks = with_own(blocks(problem, &shape, ROWS, parts), &mut *records, record(problem));
+    let scores = deal(tasks, hands)
         .into_par_iter()
         .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
         .map(|(tasks, scratch)| {
             let mut hand = Hand::new(&prepared, scratch);
             tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
         })
-        .collect::<Vec<u64>>();
+        .sum();
     let records = &*records;
-    let sink = |row: usize| inputs.sink.map(|sink| sink[row / problem.queries % problem.heads]);
     out.par_chunks_mut(problem.value_width).zip(lse).enumerate().with_min_len(ROWS).for_each(|(row, (out, lse))| {
-        let of_part = |part: usize| {
-            let block = row / problem.queries * problem.queries.div_ceil(ROWS) + row % problem.queries / ROWS;
-            place(problem, block, part, parts, row % problem.queries % ROWS)
-        };
-        let sums = &mut [0.0; MOST_WIDTH][..problem.value_width];
-        *lse = join(records, record(problem), (0..parts).map(of_part), sink(row), sums);
-        narrow_into(sums, out);
+        let places = (0..parts).map(|part| place(problem.queries, ROWS, parts, part, row) * record(problem));
+        *lse = join(records, places, inputs.sink_of(problem, row), out);
     });
-    Work { scores: scores.into_iter().sum() }
+    Work { scores }
 }
 
 /// Numbers that [`rows_one_by_one`] takes.
@@ -190,10 +180,8 @@ pub(crate) fn rows_one_by_one<E: Element>(
         })
         .sum();
     for (index, row) in rows.iter().enumerate() {
-        let sums = &mut [0.0; MOST_WIDTH][..problem.value_width];
-        let sink = inputs.sink.map(|sink| sink[row / problem.queries % problem.heads]);
-        lse[*row] = join(records, record(problem), std::iter::once(index * record(problem)), sink, sums);
-        narrow_into(sums, &mut out[row * problem.value_width..(row + 1) * problem.value_width]);
+        let out = &mut out[row * problem.value_width..(row + 1) * problem.value_width];
+        lse[*row] = join(records, std::iter::once(index * record(problem)), inputs.sink_of(problem, *row), out);
     }
     scores
 }
@@ -225,27 +213,19 @@ pub(crate) fn blocks(problem: &Problem, shape: &Shape, rows: usize, parts: usize
     (0..shape.query_heads).flat_map(of_head).collect()
 }
 
-/// Where the record of a row begins: blocks but the last of a head are whole.
-fn place(problem: &Problem, block: usize, part: usize, parts: usize, row: usize) -> usize {
-    let of_head = problem.queries.div_ceil(ROWS);
-    let (head, own) = (block / of_head, block % of_head);
-    let length = ROWS.min(problem.queries - own * ROWS);
-    let before = (head * problem.queries + own * ROWS) * parts;
-    (before + part * length + row) * record(problem)
-}
-
-/// Joins the parts of a row, at most [`TASKS`]; gives its lse. What weights of a record are relative to is a power of two.
-pub(crate) fn join(
+/// Joins the parts of a row, at most [`TASKS`], whose records begin at `places`: the sums, what weights are relative to, a
+/// power of two, and the sum of weights. Gives the row's lse.
+pub(crate) fn join<E: Element>(
     records: &[f32],
-    width: usize,
     places: impl Iterator<Item = usize> + Clone,
     sink: Option<f32>,
-    out: &mut [f32],
+    out: &mut [E],
 ) -> f32 {
-    let most_of = |place: usize| f64::from(records[place + width - 2]);
+    let width = out.len();
+    let most_of = |place: usize| f64::from(records[place + width]);
     let sink = sink.map(|sink| f64::from(sink) * LOG2_E);
     let most = places.clone().map(most_of).fold(sink.unwrap_or(f64::NEG_INFINITY), f64::max);
-    out.fill(0.0);
+    out.fill(E::narrow(0.0));
     if most == f64::NEG_INFINITY {
         return f32::NEG_INFINITY;
     }
@@ -253,14 +233,14 @@ pub(crate) fn join(
     let mut total = sink.map_or(0.0, |sink| (sink - most).exp2());
     for (factor, place) in factors.iter_mut().zip(places.clone()) {
         *factor = (most_of(place) - most).exp2();
-        total += *factor * f64::from(records[place + width - 1]);
+        total += *factor * f64::from(records[place + width + 1]);
     }
     let mut sums = [0.0; MOST_WIDTH];
     for (factor, place) in factors.iter().zip(places) {
         let factor = factor / total;
-        sums.iter_mut().zip(&records[place..place + out.len()]).for_each(|(sum, x)| *sum += factor * f64::from(*x));
+        sums.iter_mut().zip(&records[place..place + width]).for_each(|(sum, x)| *sum += factor * f64::from(*x));
     }
-    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum as f32);
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
     (most * LN_2 + total.ln()) as f32
 }
 

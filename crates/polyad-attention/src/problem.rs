@@ -266,6 +266,11 @@ impl<'a, E: Element> Inputs<'a, E> {
         Inputs { q, keys, values, biases: &[], hidden: &[], sink: None }
     }
 
+    /// The sink of a row of `[batch, heads, n]`.
+    pub(crate) fn sink_of(&self, problem: &Problem, row: usize) -> Option<f32> {
+        self.sink.map(|sink| sink[row / problem.queries % problem.heads])
+    }
+
     /// Refuses arrays that do not fit the problem, and the problem if it is wrong.
     pub fn check(&self, problem: &Problem) -> Result<()> {
         problem.check()?;

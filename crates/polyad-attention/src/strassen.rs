@@ -23,12 +23,13 @@ mod panel;
 mod rows;
 
 use crate::backward::{Gradients, Rows, Upstream};
-use crate::element::{Element, narrow_into};
+use crate::deal::{deal, place, with_own};
+use crate::element::Element;
 use crate::form::ScoreForm;
 use crate::forward::{HANDS, Work, blocks, join, rows_one_by_one, rows_one_by_one_numbers};
 use crate::prepare::{Arena, Prepared, Shape, pack, packed_numbers, padded};
-use crate::problem::{Bias, Inputs, MOST_WIDTH, Problem};
-use crate::scores::{columns, spans};
+use crate::problem::{Bias, Inputs, Problem};
+use crate::scores::{SPAN, columns, spans};
 use crate::walk::Block;
 use panel::{Operands, Panel};
 use polyad_simd::gemm::{GROUP, Product};
@@ -36,8 +37,6 @@ use polyad_simd::{Level, dispatch};
 use rayon::prelude::*;
 use rows::{Channel, Fold};
 use std::f64::consts::LOG2_E;
-
-pub(crate) use crate::scores::SPAN;
 
 /// Queries of a block: more than forward's, since each block makes its panels anew.
 const ROWS: usize = crate::backward::ROWS;
@@ -115,14 +114,8 @@ pub(crate) fn forward<E: Element>(
     let records = arena.take(problem.rows() * plan.parts * plan.record());
     let scratch_of_all = arena.take(plan.hands * plan.scratch());
     let operands = operands(&plan, inputs, level, &mut arena);
-    let mut dealt: Vec<Vec<(Block, &mut [f32])>> = (0..plan.hands).map(|_| Vec::new()).collect();
-    let mut rest = &mut *records;
-    for (index, block) in blocks(problem, &plan.shape, ROWS, plan.parts).into_iter().enumerate() {
-        let (own, others) = std::mem::take(&mut rest).split_at_mut(block.queries.len() * plan.record());
-        rest = others;
-        dealt[index % plan.hands].push((block, own));
-    }
-    let scores: u64 = dealt
+    let tasks = with_own(blocks(problem, &plan.shape, ROWS, plan.parts), &mut *records, plan.record());
+    let scores: u64 = deal(tasks, plan.hands)
         .into_par_iter()
         .zip(scratch_of_all.par_chunks_mut(plan.scratch()))
         .map(|(tasks, scratch)| {
@@ -136,11 +129,9 @@ pub(crate) fn forward<E: Element>(
         .zip(&mut *lse)
         .enumerate()
         .filter_map(|(row, (out, lse))| {
-            let sink = inputs.sink.map(|sink| sink[row / problem.queries % problem.heads]);
-            let places = (0..plan.parts).map(|part| place(&plan, row, part));
-            let sums = &mut [0.0; MOST_WIDTH][..problem.value_width];
-            *lse = join(records, problem.value_width + 2, places.clone(), sink, sums);
-            narrow_into(sums, out);
+            let of_part = |part: usize| place(problem.queries, ROWS, plan.parts, part, row) * plan.record();
+            let places = (0..plan.parts).map(of_part);
+            *lse = join(records, places.clone(), inputs.sink_of(problem, row), out);
             let bounds = places.map(|place| f64::from(records[place + problem.value_width + 2]));
             (!trusted(bounds.fold(f64::NEG_INFINITY, greater), *lse)).then_some(row)
         })
@@ -187,15 +178,6 @@ fn greater(a: f64, b: f64) -> f64 {
 /// Whether the sums of a row are exact enough, what they are relative to being a power of two.
 fn trusted(bound: f64, lse: f32) -> bool {
     bound == f64::NEG_INFINITY || bound - f64::from(lse) * LOG2_E <= TRUST
-}
-
-/// Where the record of a row begins.
-fn place(plan: &Plan, row: usize, part: usize) -> usize {
-    let queries = plan.plain.queries;
-    let (head, query) = (row / queries, row % queries);
-    let first = query / ROWS * ROWS;
-    let length = ROWS.min(queries - first);
-    ((head * queries + first) * plan.parts + part * length + query - first) * plan.record()
 }
 
 fn operands<'a, E: Element>(

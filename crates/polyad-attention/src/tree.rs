@@ -116,17 +116,9 @@ impl<'a> Own<'a> {
         }
     }
 
-    /// Calls with the link's inputs.
-    fn with<T>(&self, arrays: &Arrays, f: impl FnOnce(&Inputs) -> T) -> T {
-        let (keys, values) = ([&*arrays.keys], [&*arrays.values]);
-        f(&Inputs {
-            q: arrays.q,
-            keys: &keys,
-            values: &values,
-            biases: &self.biases,
-            hidden: &self.hidden,
-            sink: self.sink,
-        })
+    /// Calls with the link's inputs, which are queries, keys and values.
+    fn with<T>(&self, [q, keys, values]: [&[f32]; 3], f: impl FnOnce(&Inputs) -> T) -> T {
+        f(&Inputs { q, keys: &[keys], values: &[values], biases: &self.biases, hidden: &self.hidden, sink: self.sink })
     }
 }
 
@@ -171,10 +163,8 @@ fn attend<E>(
 ) -> Work {
     let (own, problem) = (Own::new(inputs, link), &chain[link].problem);
     let Arrays { q, keys, values, out, lse } = &mut arrays[link];
-    let (keys, values) = ([&**keys], [&**values]);
-    let inputs = Inputs { q, keys: &keys, values: &values, biases: &own.biases, hidden: &own.hidden, sink: own.sink };
     let workspace = &mut workspace[..forward::workspace(problem)];
-    forward::compute(problem, &inputs, out, lse, workspace, level)
+    own.with([q, keys, values], |inputs| forward::compute(problem, inputs, out, lse, workspace, level))
 }
 
 /// Whether some query sees a token of an axis.
@@ -280,8 +270,11 @@ pub(crate) fn backward<E: Element>(
             sink: gradients.sink.as_deref_mut().filter(|_| link == 0),
         };
         let workspace = &mut rest[..backward::workspace(sub, &own.biases)];
+        let from = &arrays[link];
         work.scores += own
-            .with(&arrays[link], |inputs| backward::compute(sub, inputs, &upstream, &mut to, workspace, level))
+            .with([from.q, from.keys, from.values], |inputs| {
+                backward::compute(sub, inputs, &upstream, &mut to, workspace, level)
+            })
             .scores;
         let Some((own, next)) = slopes[link..].split_first_mut().map(|(own, next)| (own, next.first_mut())) else {
             continue;

@@ -1,6 +1,7 @@
 //! From the sums of shares and parts to gradients of features, in a fixed order.
 
 use super::{Gradients, Plan, ROWS};
+use crate::deal::place;
 use crate::element::{Element, narrow_into};
 use crate::problem::{Inputs, MOST_NUMBERS, Problem};
 use rayon::prelude::*;
@@ -15,13 +16,9 @@ pub(super) fn finish<E: Element>(
 ) {
     let Plan { shape, parts, shares, places, .. } = plan;
     gradients.q.par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
-        // Blocks but the last of a head are whole; a block's parts follow one another.
-        let (head, query) = (row / problem.queries, row % problem.queries);
-        let first = query / ROWS * ROWS;
-        let length = ROWS.min(problem.queries - first);
         let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
         for part in 0..*parts {
-            let at = (head * problem.queries + first) * parts + part * length + query - first;
+            let at = place(problem.queries, ROWS, *parts, part, row);
             let own = &dq[at * shape.key_width..][..shape.channels.count()];
             shape.channels.collapse(0, problem.scale, own, sum);
         }

@@ -12,11 +12,11 @@
 
 use super::panel::{Operands, Panel, place_and_step};
 use super::rows::{Channel, Scale, Slopes};
-use super::{ROWS, SPAN, trusted};
+use super::{ROWS, trusted};
 use crate::backward::{Plan, Rows, Worker};
 use crate::prepare::Arena;
 use crate::problem::Problem;
-use crate::scores::{columns, spans};
+use crate::scores::{SPAN, columns, spans};
 use crate::walk::Block;
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};

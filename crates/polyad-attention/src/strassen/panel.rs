@@ -1,10 +1,10 @@
 //! The three matrices of exponentials whose product is the weight of every tuple of a panel.
 
+use super::ROWS;
 use super::rows::{Exponentials, Greatest, Relative};
-use super::{ROWS, SPAN};
 use crate::prepare::{Arena, Prepared};
 use crate::problem::{Bias, Problem};
-use crate::scores::columns;
+use crate::scores::{SPAN, columns};
 use crate::walk::Block;
 use polyad_simd::dispatch;
 use polyad_simd::gemm::{GROUP, Product};

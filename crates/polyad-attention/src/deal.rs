@@ -1,0 +1,32 @@
+//! How blocks of queries are dealt, and where what comes of them lies. Nothing here depends on the number of threads.
+
+use crate::walk::Block;
+
+/// Where a row's part lies among all, counted in rows: block after block of `rows` queries (a head's last may have less),
+/// in each its parts, in each its queries.
+pub(crate) fn place(queries: usize, rows: usize, parts: usize, part: usize, row: usize) -> usize {
+    let (head, query) = (row / queries, row % queries);
+    let first = query / rows * rows;
+    let length = rows.min(queries - first);
+    (head * queries + first) * parts + part * length + query - first
+}
+
+/// Blocks, each with what belongs to it of a buffer: `width` numbers a query, in the order of [`place`].
+pub(crate) fn with_own(
+    blocks: Vec<Block>,
+    mut buffer: &mut [f32],
+    width: usize,
+) -> impl Iterator<Item = (Block, &mut [f32])> {
+    blocks.into_iter().map(move |block| {
+        let (own, others) = std::mem::take(&mut buffer).split_at_mut(block.queries.len() * width);
+        buffer = others;
+        (block, own)
+    })
+}
+
+/// Gives tasks to hands in turn.
+pub(crate) fn deal<T>(tasks: impl Iterator<Item = T>, hands: usize) -> Vec<Vec<T>> {
+    let mut dealt: Vec<Vec<T>> = (0..hands).map(|_| Vec::new()).collect();
+    tasks.enumerate().for_each(|(index, task)| dealt[index % hands].push(task));
+    dealt
+}
