@@ -177,6 +177,9 @@ fn beginning(recipe: &Recipe) -> Result<(VsFormer, InputNormalisation)> {
     let device = Run::device();
     device.seed(recipe.seed);
     let mut network = recipe.architecture.init(&device)?;
+    // Burn draws weights when they are first looked at. Looked at now, they follow from the seed alone, and not from what a
+    // run has drawn by the time that it comes to them, which is less if it was stopped before.
+    state::record(&network)?;
     let Some(path) = &recipe.begin else { return Ok((network, InputNormalisation::default())) };
     let model = Model::load(path)?;
     model.check_settings(&recipe.render)?;
