@@ -1,14 +1,11 @@
 //! Forms that have a faster way of their own than linear channels, where that way is hard: long axes, sharp scores, NaN.
 
-use crate::support::{Case, Gradient, Random};
-use polyad_attention::{Problem, ScoreForm, Work, forward, forward_workspace, reference};
+use crate::support::{Attended, Case, Gradient, Random};
+use polyad_attention::{Problem, ScoreForm, Work, reference};
 use polyad_simd::Level;
 
 fn run(case: &Case, level: Level) -> (Vec<f32>, Vec<f32>, Work) {
-    let problem = &case.problem;
-    let (mut out, mut lse) = (vec![f32::NAN; problem.out_numbers()], vec![f32::NAN; problem.rows()]);
-    let mut workspace = vec![f32::NAN; forward_workspace(problem).unwrap()];
-    let work = case.with_inputs(|inputs| forward(problem, inputs, &mut out, &mut lse, &mut workspace, level)).unwrap();
+    let Attended { out, lse, work } = Attended::of(case, level);
     (out, lse, work)
 }
 

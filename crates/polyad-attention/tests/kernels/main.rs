@@ -3,5 +3,7 @@
 mod agreement;
 mod forms;
 mod hostile;
+mod measure;
+mod plain;
 mod properties;
 mod support;

@@ -1,15 +1,11 @@
 //! What must hold whatever the numbers are.
 
-use crate::support::{Case, Gradient, Random};
+use crate::support::{Attended, Case, Gradient, Random};
 use polyad_attention::{Inputs, Problem, ScoreForm, Work, backward_workspace, forward, forward_workspace, reference};
 use polyad_simd::Level;
 
 fn run(case: &Case) -> (Vec<f32>, Vec<f32>, Work) {
-    let problem = &case.problem;
-    let (mut out, mut lse) = (vec![f32::NAN; problem.out_numbers()], vec![f32::NAN; problem.rows()]);
-    let mut workspace = vec![f32::NAN; forward_workspace(problem).unwrap()];
-    let work =
-        case.with_inputs(|inputs| forward(problem, inputs, &mut out, &mut lse, &mut workspace, Level::best())).unwrap();
+    let Attended { out, lse, work } = Attended::of(case, Level::best());
     (out, lse, work)
 }
 

@@ -1,6 +1,9 @@
 //! Seeded problems with their arrays.
 
-use polyad_attention::{Bias, Dropout, Gradients, Inputs, Problem, ScoreForm, Upstream, backward, backward_workspace};
+use polyad_attention::{
+    Bias, Dropout, Element, Gradients, Inputs, Problem, ScoreForm, Upstream, Work, backward, backward_workspace,
+    forward, forward_workspace,
+};
 use polyad_simd::Level;
 
 /// SplitMix64.
@@ -36,6 +39,16 @@ impl Random {
     pub fn normals(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| self.normal()).collect()
     }
+}
+
+/// Tokens of an operand: 0 is the query.
+pub fn tokens(problem: &Problem, operand: usize) -> usize {
+    if operand == 0 { problem.queries } else { problem.keys[operand - 1] }
+}
+
+/// Tokens that there is room for on a key axis, counted from 0.
+pub fn room(problem: &Problem, axis: usize) -> usize {
+    problem.room.get(axis).copied().unwrap_or(problem.keys[axis])
 }
 
 /// A problem with everything that it is computed from.
@@ -101,14 +114,16 @@ impl Case {
             problem.lengths =
                 (0..entries).map(|_| problem.keys.iter().map(|m| random.between(0, *m)).collect()).collect();
         }
+        if random.chance(6) {
+            problem.room = problem.keys.iter().map(|m| m + random.below(3)).collect();
+        }
         let mut case = Case::of(problem, random);
         let problem = &case.problem;
-        let tokens = |axis: usize| if axis == 0 { problem.queries } else { problem.keys[axis - 1] };
         for b in 1..order {
             for a in 0..b {
                 if random.chance(5) {
                     let heads = if random.chance(2) { problem.batch * problem.heads } else { 1 };
-                    case.biases.push(((a, b), random.normals(tokens(a) * tokens(b) * heads)));
+                    case.biases.push(((a, b), random.normals(tokens(problem, a) * tokens(problem, b) * heads)));
                 }
             }
         }
@@ -122,20 +137,67 @@ impl Case {
         case
     }
 
+    /// With all numbers that have the type of inputs rounded to it.
+    pub fn rounded<E: Element>(mut self) -> Case {
+        let arrays = [&mut self.q, &mut self.dout].into_iter().chain(&mut self.keys).chain(&mut self.values);
+        arrays.flatten().for_each(|x| *x = E::narrow(*x).wide());
+        self
+    }
+
     /// Calls with the arrays as [`Inputs`].
     pub fn with_inputs<T>(&self, f: impl FnOnce(&Inputs) -> T) -> T {
-        let keys: Vec<&[f32]> = self.keys.iter().map(Vec::as_slice).collect();
-        let values: Vec<&[f32]> = self.values.iter().map(Vec::as_slice).collect();
+        self.with_inputs_as::<f32, T>(f)
+    }
+
+    /// Calls with the arrays as [`Inputs`] of a type.
+    pub fn with_inputs_as<E: Element, T>(&self, f: impl FnOnce(&Inputs<E>) -> T) -> T {
+        let narrow = |arrays: &[Vec<f32>]| arrays.iter().map(|x| narrow(x)).collect::<Vec<Vec<E>>>();
+        let (q, keys, values) = (narrow(std::slice::from_ref(&self.q)), narrow(&self.keys), narrow(&self.values));
+        let keys: Vec<&[E]> = keys.iter().map(Vec::as_slice).collect();
+        let values: Vec<&[E]> = values.iter().map(Vec::as_slice).collect();
         let biases: Vec<Bias> = self.biases.iter().map(|(axes, values)| Bias { axes: *axes, values }).collect();
         let hidden: Vec<Option<&[bool]>> = self.hidden.iter().map(Option::as_deref).collect();
         f(&Inputs {
-            q: &self.q,
+            q: &q[0],
             keys: &keys,
             values: &values,
             biases: &biases,
             hidden: &hidden,
             sink: self.sink.as_deref(),
         })
+    }
+}
+
+pub fn narrow<E: Element>(x: &[f32]) -> Vec<E> {
+    x.iter().map(|x| E::narrow(*x)).collect()
+}
+
+pub fn wide<E: Element>(x: &[E]) -> Vec<f32> {
+    x.iter().map(|x| x.wide()).collect()
+}
+
+/// What forward gives.
+#[derive(Debug, Clone)]
+pub struct Attended {
+    pub out: Vec<f32>,
+    pub lse: Vec<f32>,
+    pub work: Work,
+}
+
+impl Attended {
+    /// Into buffers full of NaN, so that what is not written shows.
+    pub fn of(case: &Case, level: Level) -> Attended {
+        Attended::of_type::<f32>(case, level)
+    }
+
+    /// With inputs and outputs of a type.
+    pub fn of_type<E: Element>(case: &Case, level: Level) -> Attended {
+        let problem = &case.problem;
+        let (mut out, mut lse) = (vec![E::narrow(f32::NAN); problem.out_numbers()], vec![f32::NAN; problem.rows()]);
+        let mut workspace = vec![f32::NAN; forward_workspace(problem).unwrap()];
+        let run = |inputs: &Inputs<E>| forward(problem, inputs, &mut out, &mut lse, &mut workspace, level).unwrap();
+        let work = case.with_inputs_as(run);
+        Attended { out: wide(&out), lse, work }
     }
 }
 
@@ -147,31 +209,37 @@ pub struct Gradient {
     pub values: Vec<Vec<f32>>,
     pub biases: Vec<Vec<f32>>,
     pub sink: Option<Vec<f32>>,
+    pub work: Work,
 }
 
 impl Gradient {
-    /// From buffers full of NaN, so that what is not written shows.
+    /// Into buffers full of NaN, so that what is not written shows.
     pub fn of(case: &Case, out: &[f32], lse: &[f32], level: Level) -> Gradient {
+        Gradient::of_type::<f32>(case, out, lse, level)
+    }
+
+    /// With inputs and outputs of a type.
+    pub fn of_type<E: Element>(case: &Case, out: &[f32], lse: &[f32], level: Level) -> Gradient {
         let nan = |x: &Vec<f32>| vec![f32::NAN; x.len()];
-        let mut gradient = Gradient {
-            q: nan(&case.q),
-            keys: case.keys.iter().map(nan).collect(),
-            values: case.values.iter().map(nan).collect(),
-            biases: case.biases.iter().map(|(_, values)| nan(values)).collect(),
-            sink: case.sink.as_ref().map(nan),
-        };
-        case.with_inputs(|inputs| {
+        let nan_as = |x: &Vec<f32>| vec![E::narrow(f32::NAN); x.len()];
+        let (mut q, mut keys) = (nan_as(&case.q), case.keys.iter().map(nan_as).collect::<Vec<Vec<E>>>());
+        let mut values: Vec<Vec<E>> = case.values.iter().map(nan_as).collect();
+        let mut biases: Vec<Vec<f32>> = case.biases.iter().map(|(_, values)| nan(values)).collect();
+        let mut sink = case.sink.as_ref().map(nan);
+        let (out, dout) = (narrow::<E>(out), narrow::<E>(&case.dout));
+        let work = case.with_inputs_as(|inputs: &Inputs<E>| {
             let mut workspace = vec![f32::NAN; backward_workspace(&case.problem, inputs).unwrap()];
-            let upstream = Upstream { out, lse, dout: &case.dout, dlse: Some(&case.dlse) };
+            let upstream = Upstream { out: &out, lse, dout: &dout, dlse: Some(&case.dlse) };
             let mut to = Gradients {
-                q: &mut gradient.q,
-                keys: gradient.keys.iter_mut().map(Vec::as_mut_slice).collect(),
-                values: gradient.values.iter_mut().map(Vec::as_mut_slice).collect(),
-                biases: gradient.biases.iter_mut().map(Vec::as_mut_slice).collect(),
-                sink: gradient.sink.as_deref_mut(),
+                q: &mut q,
+                keys: keys.iter_mut().map(Vec::as_mut_slice).collect(),
+                values: values.iter_mut().map(Vec::as_mut_slice).collect(),
+                biases: biases.iter_mut().map(Vec::as_mut_slice).collect(),
+                sink: sink.as_deref_mut(),
             };
-            backward(&case.problem, inputs, &upstream, &mut to, &mut workspace, level).unwrap();
+            backward(&case.problem, inputs, &upstream, &mut to, &mut workspace, level).unwrap()
         });
-        gradient
+        let (keys, values) = [keys, values].map(|arrays| arrays.iter().map(|x| wide(x)).collect()).into();
+        Gradient { q: wide(&q), keys, values, biases, sink, work }
     }
 }
