@@ -21,11 +21,12 @@ use crate::deal::{deal, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, parts};
+use crate::layout::Places;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Bias, Inputs, Problem};
 use crate::scores::SPAN;
 use crate::walk::Block;
-use crate::{strassen, tree};
+use crate::{packed, strassen, tree};
 use finish::finish;
 use hand::Hand;
 use polyad_simd::Level;
@@ -49,6 +50,31 @@ pub struct Gradients<'a, E = f32> {
     pub biases: Vec<&'a mut [f32]>,
     /// As the sink; `None` where there is none, or it is not wanted.
     pub sink: Option<&'a mut [f32]>,
+}
+
+/// Gradients cut into tokens, in the order of `[batch, heads, tokens]`.
+pub(crate) struct GradientRows<'a, E> {
+    pub q: Vec<&'a mut [E]>,
+    pub keys: Vec<Vec<&'a mut [E]>>,
+    pub values: Vec<Vec<&'a mut [E]>>,
+    pub biases: Vec<&'a mut [f32]>,
+    pub sink: Option<&'a mut [f32]>,
+}
+
+impl<'a, E> GradientRows<'a, E> {
+    pub fn cut<'b: 'a>(problem: &Problem, gradients: &'a mut Gradients<'b, E>) -> Self {
+        let Gradients { q, keys, values, biases, sink } = gradients;
+        let axes = |arrays: &'a mut [&'b mut [E]], of: fn(&Problem, usize) -> Places| {
+            arrays.iter_mut().enumerate().map(|(axis, array)| of(problem, axis).cut(array)).collect()
+        };
+        GradientRows {
+            q: problem.query_places().cut(q),
+            keys: axes(keys, Problem::key_places),
+            values: axes(values, Problem::value_places),
+            biases: biases.iter_mut().map(|bias| &mut **bias).collect(),
+            sink: sink.as_deref_mut(),
+        }
+    }
 }
 
 /// What backward needs of forward, and what it is given.
@@ -123,18 +149,26 @@ pub(crate) fn workspace(problem: &Problem, biases: &[Bias]) -> usize {
 /// Numbers that [`backward`] wants as its workspace.
 pub fn backward_workspace<E: Element>(problem: &Problem, inputs: &Inputs<E>) -> Result<usize> {
     inputs.check(problem)?;
+    Ok(match problem.packed.is_empty() {
+        true => workspace_of_any(problem, inputs),
+        false => packed::backward_workspace(problem, inputs),
+    })
+}
+
+/// Numbers that [`any`] wants.
+pub(crate) fn workspace_of_any<E: Element>(problem: &Problem, inputs: &Inputs<E>) -> usize {
     if tree::applies(problem, inputs) {
-        return Ok(tree::backward_workspace(problem, inputs));
+        return tree::backward_workspace(problem, inputs);
     }
     let own = workspace(problem, inputs.biases);
     // Where a row is not to be trusted, linear channels take its place.
-    Ok(if strassen::applies(problem) { own.max(strassen::backward_workspace(problem, inputs.biases)) } else { own })
+    if strassen::applies(problem) { own.max(strassen::backward_workspace(problem, inputs.biases)) } else { own }
 }
 
 /// The gradient of `Σ dout · out + Σ dlse · lse`, on `level`.
 ///
 /// # Shapes
-/// As [`Gradients`] and [`Upstream`] say; workspace: [`backward_workspace`] numbers, whatever they are.
+/// As [`Gradients`] and [`Upstream`] say, out, dout and gradients by the problem's layout; workspace: [`backward_workspace`] numbers, whatever they are.
 ///
 /// # Cost
 /// Three times that of forward.
@@ -152,25 +186,39 @@ pub fn backward<E: Element>(
     inputs.check(problem)?;
     check(problem, inputs, upstream, gradients)?;
     check_length("workspace", workspace.len(), backward_workspace(problem, inputs)?)?;
-    Ok(rayon::scope(|_| {
-        if tree::applies(problem, inputs) {
-            return tree::backward(problem, inputs, upstream, gradients, workspace, level);
-        }
-        if strassen::applies(problem)
-            && let Some(work) = strassen::backward(problem, inputs, upstream, gradients, workspace, level)
-        {
-            return work;
-        }
-        compute(problem, inputs, upstream, gradients, workspace, level)
+    let mut gradients = GradientRows::cut(problem, gradients);
+    Ok(rayon::scope(|_| match problem.packed.is_empty() {
+        true => any(problem, inputs, upstream, &mut gradients, workspace, level),
+        false => packed::backward(problem, inputs, upstream, gradients, workspace, level),
     }))
 }
 
-/// [`backward`] after the checks, as linear channels.
+/// [`backward`] after the checks, sequences not packed, over the tokens of gradients.
+pub(crate) fn any<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    upstream: &Upstream<E>,
+    gradients: &mut GradientRows<E>,
+    workspace: &mut [f32],
+    level: Level,
+) -> Work {
+    if tree::applies(problem, inputs) {
+        return tree::backward(problem, inputs, upstream, gradients, workspace, level);
+    }
+    if strassen::applies(problem)
+        && let Some(work) = strassen::backward(problem, inputs, upstream, gradients, workspace, level)
+    {
+        return work;
+    }
+    compute(problem, inputs, upstream, gradients, workspace, level)
+}
+
+/// [`any`] as linear channels.
 pub(crate) fn compute<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     upstream: &Upstream<E>,
-    gradients: &mut Gradients<E>,
+    gradients: &mut GradientRows<E>,
     workspace: &mut [f32],
     level: Level,
 ) -> Work {
@@ -195,7 +243,7 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
     inputs: &Inputs<E>,
     plan: &Plan,
     rows: &Rows,
-    gradients: &mut Gradients<E>,
+    gradients: &mut GradientRows<E>,
     mut arena: Arena<'a>,
     worker: impl Fn(&'a mut [f32]) -> W + Sync,
 ) -> Option<Work> {
@@ -235,19 +283,26 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
     Some(Work { scores })
 }
 
+/// Refuses a gradient of another length, or with places that overlap.
+fn written<E>(name: &str, places: Places, gradient: &[E]) -> Result<()> {
+    places.check_apart(name)?;
+    places.check_length(name, gradient.len())
+}
+
 fn check<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     upstream: &Upstream<E>,
     gradients: &Gradients<E>,
 ) -> Result<()> {
-    check_length("out", upstream.out.len(), problem.out_numbers())?;
+    let out = problem.out_places();
+    out.check_length("out", upstream.out.len())?;
     check_length("lse", upstream.lse.len(), problem.rows())?;
-    check_length("dout", upstream.dout.len(), problem.out_numbers())?;
+    out.check_length("dout", upstream.dout.len())?;
     if let Some(dlse) = upstream.dlse {
         check_length("dlse", dlse.len(), problem.rows())?;
     }
-    check_length("dq", gradients.q.len(), problem.query_numbers())?;
+    written("dq", problem.query_places(), gradients.q)?;
     let axes = problem.keys.len();
     for (name, count, expected) in [
         ("dk", gradients.keys.len(), axes),
@@ -259,8 +314,8 @@ fn check<E: Element>(
         }
     }
     for axis in 0..axes {
-        check_length(format!("dk{}", axis + 1), gradients.keys[axis].len(), problem.key_numbers(axis))?;
-        check_length(format!("dv{}", axis + 1), gradients.values[axis].len(), problem.value_numbers(axis))?;
+        written(&format!("dk{}", axis + 1), problem.key_places(axis), gradients.keys[axis])?;
+        written(&format!("dv{}", axis + 1), problem.value_places(axis), gradients.values[axis])?;
     }
     for (to, bias) in gradients.biases.iter().zip(inputs.biases) {
         check_length(format!("dbias_{}{}", bias.axes.0, bias.axes.1), to.len(), bias.values.len())?;
@@ -286,7 +341,6 @@ impl<'a> Rows<'a> {
         let dout = arena.take(problem.rows() * shape.value_width);
         let (lse, delta) = (arena.take(problem.rows()), arena.take(problem.rows()));
         for row in 0..problem.rows() {
-            let range = row * problem.value_width..(row + 1) * problem.value_width;
             let to = &mut dout[row * shape.value_width..(row + 1) * shape.value_width];
             to.fill(0.0);
             let blind = upstream.lse[row] == f32::NEG_INFINITY;
@@ -295,8 +349,9 @@ impl<'a> Rows<'a> {
                 delta[row] = 0.0;
                 continue;
             }
-            to.iter_mut().zip(&upstream.dout[range.clone()]).for_each(|(to, x)| *to = x.wide());
-            let pairs = upstream.dout[range.clone()].iter().zip(&upstream.out[range]);
+            let [own, out] = [upstream.dout, upstream.out].map(|array| problem.out_places().row(array, row));
+            to.iter_mut().zip(own).for_each(|(to, x)| *to = x.wide());
+            let pairs = own.iter().zip(out);
             let product: f64 = pairs.map(|(a, b)| f64::from(a.wide()) * f64::from(b.wide())).sum();
             delta[row] = (product - upstream.dlse.map_or(0.0, |dlse| f64::from(dlse[row]))) as f32;
         }

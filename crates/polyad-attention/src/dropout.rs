@@ -19,6 +19,15 @@ fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 }
 
 impl Dropout {
+    /// That of one of several packed sequences, so that each has a pattern of its own: the seed is drawn anew, by a counter
+    /// that no row and tuple have.
+    pub fn of_sequence(self, sequence: usize) -> Dropout {
+        let sequence = sequence as u64;
+        let counter = [sequence as u32, (sequence >> 32) as u32, u32::MAX, u32::MAX];
+        let [low, high, ..] = philox(counter, [self.seed as u32, (self.seed >> 32) as u32]);
+        Dropout { seed: u64::from(low) | u64::from(high) << 32, ..self }
+    }
+
     /// What the weight of a tuple (its index among all tuples, key axis 1 outermost) of a row (its index among all rows of
     /// all heads) is multiplied by.
     pub fn factor(&self, row: u64, tuple: u64) -> f32 {

@@ -25,7 +25,7 @@ use crate::problem::{Inputs, MOST_WIDTH, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{SPAN, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
-use crate::{strassen, tree};
+use crate::{packed, strassen, tree};
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};
 use rayon::prelude::*;
@@ -48,11 +48,16 @@ pub struct Work {
 /// Numbers that [`forward`] wants as its workspace.
 pub fn forward_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
+    Ok(if problem.packed.is_empty() { workspace_of_any(problem) } else { packed::forward_workspace(problem) })
+}
+
+/// Numbers that [`any`] wants.
+pub(crate) fn workspace_of_any(problem: &Problem) -> usize {
     if strassen::applies(problem) {
-        return Ok(strassen::workspace(problem));
+        return strassen::workspace(problem);
     }
     let of_tree = if problem.form == ScoreForm::Tree { tree::forward_workspace(problem) } else { 0 };
-    Ok(workspace(problem).max(of_tree))
+    workspace(problem).max(of_tree)
 }
 
 /// Numbers that [`compute`] wants.
@@ -69,7 +74,7 @@ pub(crate) fn workspace(problem: &Problem) -> usize {
 ///
 /// # Shapes
 /// - inputs: as [`Inputs`] says
-/// - out: `[batch, heads, n, d_v]`; 0 in a row that sees nothing
+/// - out: `[batch, heads, n, d_v]`, or as the problem's layout says; 0 in a row that sees nothing
 /// - lse: `[batch, heads, n]`, natural logarithm; −∞ in such a row
 /// - workspace: [`forward_workspace`] numbers, whatever they are
 ///
@@ -87,29 +92,42 @@ pub fn forward<E: Element>(
     level: Level,
 ) -> Result<Work> {
     inputs.check(problem)?;
-    check_length("out", out.len(), problem.out_numbers())?;
+    problem.out_places().check_length("out", out.len())?;
     check_length("lse", lse.len(), problem.rows())?;
     check_length("workspace", workspace.len(), forward_workspace(problem)?)?;
-    if problem.rows() == 0 {
-        return Ok(Work::default());
-    }
+    let mut out = problem.out_places().cut(out);
     // All of it inside the pool: going there once costs tens of microseconds, going for each loop ten times that.
-    Ok(rayon::scope(|_| {
-        if strassen::applies(problem) {
-            strassen::forward(problem, inputs, out, lse, workspace, level)
-        } else if tree::applies(problem, inputs) {
-            tree::forward(problem, inputs, out, lse, workspace, level)
-        } else {
-            compute(problem, inputs, out, lse, workspace, level)
-        }
+    Ok(rayon::scope(|_| match problem.packed.is_empty() {
+        true => any(problem, inputs, &mut out, lse, workspace, level),
+        false => packed::forward(problem, inputs, out, lse, workspace, level),
     }))
 }
 
-/// [`forward`] after the checks, as linear channels.
+/// [`forward`] after the checks, sequences not packed, over the rows of out.
+pub(crate) fn any<E: Element>(
+    problem: &Problem,
+    inputs: &Inputs<E>,
+    out: &mut [&mut [E]],
+    lse: &mut [f32],
+    workspace: &mut [f32],
+    level: Level,
+) -> Work {
+    if problem.rows() == 0 {
+        Work::default()
+    } else if strassen::applies(problem) {
+        strassen::forward(problem, inputs, out, lse, workspace, level)
+    } else if tree::applies(problem, inputs) {
+        tree::forward(problem, inputs, out, lse, workspace, level)
+    } else {
+        compute(problem, inputs, out, lse, workspace, level)
+    }
+}
+
+/// [`any`] as linear channels.
 pub(crate) fn compute<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
-    out: &mut [E],
+    out: &mut [&mut [E]],
     lse: &mut [f32],
     workspace: &mut [f32],
     level: Level,
@@ -132,7 +150,7 @@ pub(crate) fn compute<E: Element>(
         })
         .sum();
     let records = &*records;
-    out.par_chunks_mut(problem.value_width).zip(lse).enumerate().with_min_len(ROWS).for_each(|(row, (out, lse))| {
+    out.par_iter_mut().zip(lse).enumerate().with_min_len(ROWS).for_each(|(row, (out, lse))| {
         let places = (0..parts).map(|part| place(problem.queries, ROWS, parts, part, row) * record(problem));
         *lse = join(records, places, inputs.sink_of(problem, row), out);
     });
@@ -151,7 +169,7 @@ pub(crate) fn rows_one_by_one<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     rows: &[usize],
-    out: &mut [E],
+    out: &mut [&mut [E]],
     lse: &mut [f32],
     workspace: &mut [f32],
     level: Level,
@@ -180,8 +198,8 @@ pub(crate) fn rows_one_by_one<E: Element>(
         })
         .sum();
     for (index, row) in rows.iter().enumerate() {
-        let out = &mut out[row * problem.value_width..(row + 1) * problem.value_width];
-        lse[*row] = join(records, std::iter::once(index * record(problem)), inputs.sink_of(problem, *row), out);
+        let place = std::iter::once(index * record(problem));
+        lse[*row] = join(records, place, inputs.sink_of(problem, *row), &mut *out[*row]);
     }
     scores
 }

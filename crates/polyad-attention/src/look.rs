@@ -18,7 +18,16 @@ use std::ops::Range;
 /// Numbers that [`weights`] and [`marginals`] want as their workspace.
 pub fn look_workspace(problem: &Problem) -> Result<usize> {
     problem.check()?;
+    check_packed(problem)?;
     Ok(numbers(problem, &Shape::new(problem)))
+}
+
+/// Refuses packed sequences: most of a dense block over all of their tokens would be zeros.
+fn check_packed(problem: &Problem) -> Result<()> {
+    match problem.packed.is_empty() {
+        true => Ok(()),
+        false => wrong("weights of packed sequences are looked at one sequence at a time, each a problem of its own"),
+    }
 }
 
 fn numbers(problem: &Problem, shape: &Shape) -> usize {
@@ -45,6 +54,7 @@ pub fn weights<E: Element>(
     level: Level,
 ) -> Result<()> {
     inputs.check(problem)?;
+    check_packed(problem)?;
     if let Some(row) = rows.iter().find(|row| **row >= problem.rows()) {
         return wrong(format!("row {row} of {}", problem.rows()));
     }
@@ -90,6 +100,7 @@ pub fn marginals<E: Element>(
     level: Level,
 ) -> Result<()> {
     inputs.check(problem)?;
+    check_packed(problem)?;
     check_length("lse", lse.len(), problem.rows())?;
     if out.len() != problem.keys.len() {
         return wrong(format!("marginals of {} axes, where there are {}", out.len(), problem.keys.len()));

@@ -190,7 +190,7 @@ impl<'a> Prepared<'a> {
         let q = arena.take(shape.query_heads * problem.queries * shape.key_width);
         each_row(q, shape.key_width, |row, to| {
             let (used, rest) = to.split_at_mut(shape.channels.count());
-            shape.channels.expand(0, problem.scale, &inputs.q[row * problem.width..][..problem.width], used);
+            shape.channels.expand(0, problem.scale, problem.query_places().row(inputs.q, row), used);
             rest.fill(0.0);
         });
         let (mut keys, mut values) = (Vec::new(), Vec::new());
@@ -207,7 +207,7 @@ impl<'a> Prepared<'a> {
             each_row(to, shape.key_width, |row, to| {
                 let (used, rest) = to.split_at_mut(shape.channels.count());
                 if seen(row) {
-                    let token = &inputs.keys[axis][place(row) * problem.width..][..problem.width];
+                    let token = problem.key_places(axis).row(inputs.keys[axis], place(row));
                     shape.channels.expand(axis + 1, 1.0, token, used);
                 } else {
                     used.fill(0.0);
@@ -219,7 +219,7 @@ impl<'a> Prepared<'a> {
             each_row(to, shape.value_width, |row, to| {
                 to.fill(0.0);
                 if seen(row) {
-                    let token = &inputs.values[axis][place(row) * problem.value_width..][..problem.value_width];
+                    let token = problem.value_places(axis).row(inputs.values[axis], place(row));
                     to.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
                 }
             });

@@ -3,6 +3,8 @@
 use crate::element::Element;
 use crate::error::{Result, check_length, problem};
 use crate::form::ScoreForm;
+use crate::layout::{Layout, Places, Strides};
+use crate::packed;
 
 /// The widest head.
 pub const MOST_WIDTH: usize = 256;
@@ -48,8 +50,16 @@ pub struct Problem {
     /// For each axis, if not `None`: key `j` is visible to query `i` when `i + m − n − j` is less than this. Without
     /// `causal` no later key is hidden. Empty: none on any axis.
     pub windows: Vec<Option<usize>>,
-    /// For each batch entry, or one for all, the keys that count on each axis. Empty: all.
+    /// For each batch entry (each sequence, where they are packed), or one for all, the keys that count on each axis.
+    /// Empty: all.
     pub lengths: Vec<Vec<usize>>,
+    /// Where each of several sequences begins among the queries, then on each key axis, and the end of the last: for
+    /// n sequences n + 1 numbers each, the first 0, the last all tokens. Each sequence is attention of its own, with its
+    /// own causality, windows and lengths: no tuple crosses sequences. `batch` is then 1. Empty: a batch entry is one
+    /// sequence.
+    pub packed: Vec<Vec<usize>>,
+    /// Where the numbers of the arrays lie, if not contiguously.
+    pub layout: Layout,
     /// Scores `s` become `c · tanh(s / c)`.
     pub softcap: Option<f32>,
     /// The share of weights that is set to 0, the others scaled to make up for it, and what decides which.
@@ -83,9 +93,25 @@ impl Problem {
             causal: false,
             windows: Vec::new(),
             lengths: Vec::new(),
+            packed: Vec::new(),
+            layout: Layout::default(),
             softcap: None,
             dropout: None,
         }
+    }
+
+    /// The same problem over contiguous arrays `[batch, n, heads, d]`, out too.
+    pub fn tokens_outside(self) -> Self {
+        let of_keys = |axis: usize, width| Some(Strides::tokens_outside(self.key_heads, self.room(axis), width));
+        let of_queries = |width| Some(Strides::tokens_outside(self.heads, self.queries, width));
+        let axes = 0..self.keys.len();
+        let layout = Layout {
+            q: of_queries(self.width),
+            keys: axes.clone().map(|axis| of_keys(axis, self.width)).collect(),
+            values: axes.map(|axis| of_keys(axis, self.value_width)).collect(),
+            out: of_queries(self.value_width),
+        };
+        Problem { layout, ..self }
     }
 
     /// One more than there are key axes.
@@ -132,8 +158,10 @@ impl Problem {
         if !self.windows.is_empty() && self.windows.len() != self.keys.len() {
             return problem(format!("{} windows for {} key axes", self.windows.len(), self.keys.len()));
         }
-        if !matches!(self.lengths.len(), 0 | 1) && self.lengths.len() != self.batch {
-            return problem(format!("lengths for {} batch entries of {}", self.lengths.len(), self.batch));
+        packed::check(self)?;
+        if !matches!(self.lengths.len(), 0 | 1) && self.lengths.len() != self.sequences() {
+            let entries = if self.packed.is_empty() { "batch entries" } else { "packed sequences" };
+            return problem(format!("lengths for {} {entries} of {}", self.lengths.len(), self.sequences()));
         }
         for lengths in &self.lengths {
             if lengths.len() != self.keys.len() {
@@ -143,6 +171,7 @@ impl Problem {
                 return problem(format!("length {length} on an axis of {keys} keys"));
             }
         }
+        packed::check_lengths(self)?;
         // Positions are compared as signed numbers, and all sizes are products of these.
         let sizes = self.keys.iter().chain(&self.room).copied().chain([self.queries]);
         let sizes = sizes.map(|tokens| tokens.checked_mul(self.heads).and_then(|x| x.checked_mul(self.batch)));
@@ -155,17 +184,62 @@ impl Problem {
         if self.keys.iter().try_fold(self.queries, |all, keys| all.checked_mul(*keys)).is_none() {
             return problem("there are more tuples than a number can count");
         }
-        Ok(())
+        for (name, strides) in [("keys", &self.layout.keys), ("values", &self.layout.values)] {
+            if !strides.is_empty() && strides.len() != self.keys.len() {
+                return problem(format!("strides of {} {name} for {} key axes", strides.len(), self.keys.len()));
+            }
+        }
+        self.query_places().check("q")?;
+        for axis in 0..self.keys.len() {
+            self.key_places(axis).check(&format!("k{}", axis + 1))?;
+            self.value_places(axis).check(&format!("v{}", axis + 1))?;
+        }
+        self.out_places().check("out")?;
+        self.out_places().check_apart("out")
     }
 
-    /// Numbers in q, and in its gradient.
+    /// Sequences in all: those that are packed, or the batch's entries.
+    pub(crate) fn sequences(&self) -> usize {
+        self.packed.first().map_or(self.batch, |offsets| offsets.len() - 1)
+    }
+
+    fn places_of_queries(&self, width: usize, strides: Option<Strides>) -> Places {
+        Places { sizes: [self.batch, self.heads, self.queries], width, strides }
+    }
+
+    fn places_on_axis(&self, axis: usize, width: usize, strides: &[Option<Strides>]) -> Places {
+        let strides = strides.get(axis).copied().flatten();
+        Places { sizes: [self.batch, self.key_heads, self.room(axis)], width, strides }
+    }
+
+    /// Where q lies, and its gradient.
+    pub(crate) fn query_places(&self) -> Places {
+        self.places_of_queries(self.width, self.layout.q)
+    }
+
+    /// Where out lies, and its gradient.
+    pub(crate) fn out_places(&self) -> Places {
+        self.places_of_queries(self.value_width, self.layout.out)
+    }
+
+    /// Where the keys of an axis lie, and their gradient.
+    pub(crate) fn key_places(&self, axis: usize) -> Places {
+        self.places_on_axis(axis, self.width, &self.layout.keys)
+    }
+
+    /// Where the values of an axis lie, and their gradient.
+    pub(crate) fn value_places(&self, axis: usize) -> Places {
+        self.places_on_axis(axis, self.value_width, &self.layout.values)
+    }
+
+    /// Numbers in q, and in its gradient: where it has strides, up to the last that is used.
     pub fn query_numbers(&self) -> usize {
-        self.batch * self.heads * self.queries * self.width
+        self.query_places().numbers()
     }
 
-    /// Numbers in out, and in its gradient.
+    /// Numbers in out, and in its gradient: where it has strides, up to the last that is used.
     pub fn out_numbers(&self) -> usize {
-        self.batch * self.heads * self.queries * self.value_width
+        self.out_places().numbers()
     }
 
     /// Numbers in lse, and in its gradient.
@@ -178,14 +252,14 @@ impl Problem {
         self.room.get(axis).copied().unwrap_or(self.keys[axis])
     }
 
-    /// Numbers in the keys of an axis, counted from 0.
+    /// Numbers in the keys of an axis, counted from 0: where they have strides, up to the last that is used.
     pub fn key_numbers(&self, axis: usize) -> usize {
-        self.batch * self.key_heads * self.room(axis) * self.width
+        self.key_places(axis).numbers()
     }
 
-    /// Numbers in the values of an axis, counted from 0.
+    /// Numbers in the values of an axis, counted from 0: where they have strides, up to the last that is used.
     pub fn value_numbers(&self, axis: usize) -> usize {
-        self.batch * self.key_heads * self.room(axis) * self.value_width
+        self.value_places(axis).numbers()
     }
 
     /// Tokens on an axis of a score: 0 is the query, `a` the key axis `a − 1`.
@@ -198,7 +272,7 @@ impl Problem {
         self.keys[axis + 1..].iter().product()
     }
 
-    /// The keys that count on an axis, counted from 0, for a batch entry.
+    /// The keys that count on an axis, counted from 0, for a batch entry, where sequences are not packed.
     pub fn length(&self, batch: usize, axis: usize) -> usize {
         match self.lengths.len() {
             0 => self.keys[axis],
@@ -208,7 +282,7 @@ impl Problem {
     }
 
     /// The keys of an axis, counted from 0, that query `i` may see, by causality and window: from the first up to, not
-    /// including, the second. Lengths are not looked at.
+    /// including, the second. Lengths are not looked at, and sequences are not packed.
     pub fn visible(&self, axis: usize, i: usize) -> (usize, usize) {
         let keys = self.keys[axis];
         let at = i as isize + keys as isize - self.queries as isize;
@@ -239,11 +313,13 @@ impl Problem {
 pub struct Bias<'a> {
     /// Two of the score's axes, the smaller first: 0 is the query, `a` key axis `a`.
     pub axes: (usize, usize),
-    /// `[tokens, tokens]` for all heads, or `[batch, heads, tokens, tokens]`.
+    /// `[tokens, tokens]` for all heads, or `[batch, heads, tokens, tokens]`. Of packed sequences one such array after
+    /// the other, each of its own tokens only and with a batch of 1.
     pub values: &'a [f32],
 }
 
-/// What a problem is computed from. All arrays are contiguous, the last axis innermost.
+/// What a problem is computed from. All arrays are contiguous, the last axis innermost, unless the problem's
+/// [`Layout`] says otherwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a, E = f32> {
     /// `[batch, heads, n, d]`
@@ -274,16 +350,16 @@ impl<'a, E: Element> Inputs<'a, E> {
     /// Refuses arrays that do not fit the problem, and the problem if it is wrong.
     pub fn check(&self, problem: &Problem) -> Result<()> {
         problem.check()?;
-        check_length("q", self.q.len(), problem.query_numbers())?;
+        problem.query_places().check_length("q", self.q.len())?;
         for (name, arrays, of) in [
-            ("k", self.keys, Problem::key_numbers as fn(&Problem, usize) -> usize),
-            ("v", self.values, Problem::value_numbers),
+            ("k", self.keys, Problem::key_places as fn(&Problem, usize) -> Places),
+            ("v", self.values, Problem::value_places),
         ] {
             if arrays.len() != problem.keys.len() {
                 return self::problem(format!("{} arrays {name} for {} key axes", arrays.len(), problem.keys.len()));
             }
             for (axis, array) in arrays.iter().enumerate() {
-                check_length(format!("{name}{}", axis + 1), array.len(), of(problem, axis))?;
+                of(problem, axis).check_length(&format!("{name}{}", axis + 1), array.len())?;
             }
         }
         for (index, bias) in self.biases.iter().enumerate() {
@@ -294,7 +370,7 @@ impl<'a, E: Element> Inputs<'a, E> {
             if self.biases[..index].iter().any(|other| other.axes == bias.axes) {
                 return self::problem(format!("two biases of axes {a} and {b}"));
             }
-            let one = problem.tokens(a) * problem.tokens(b);
+            let one = packed::bias_numbers(problem, bias.axes);
             if bias.values.len() != one {
                 check_length(format!("bias_{a}{b}"), bias.values.len(), one * problem.batch * problem.heads)?;
             }

@@ -9,8 +9,9 @@
 //! ```
 
 use crate::element::Element;
-use crate::error::Result;
+use crate::error::{Result, problem as wrong};
 use crate::form::ScoreForm;
+use crate::layout::Places;
 use crate::problem::{Inputs, Problem};
 
 /// What a problem is computed from, in double precision; as [`Inputs`].
@@ -46,13 +47,22 @@ pub struct Gradients {
 }
 
 impl Numbers {
-    /// From single precision, after the checks of [`Inputs::check`].
+    /// From single precision, after the checks of [`Inputs::check`]: contiguous, whatever the problem's layout.
+    ///
+    /// # Errors
+    /// Those of the checks; packed sequences, which the definition takes one at a time.
     pub fn new<E: Element>(problem: &Problem, inputs: &Inputs<E>) -> Result<Self> {
         inputs.check(problem)?;
+        if !problem.packed.is_empty() {
+            return wrong("the definition takes packed sequences one at a time");
+        }
+        let axes = |arrays: &[&[E]], of: fn(&Problem, usize) -> Places| {
+            arrays.iter().enumerate().map(|(axis, array)| gathered(array, of(problem, axis))).collect()
+        };
         Ok(Numbers {
-            q: wide(inputs.q),
-            keys: inputs.keys.iter().map(|k| wide(k)).collect(),
-            values: inputs.values.iter().map(|v| wide(v)).collect(),
+            q: gathered(inputs.q, problem.query_places()),
+            keys: axes(inputs.keys, Problem::key_places),
+            values: axes(inputs.values, Problem::value_places),
             biases: inputs.biases.iter().map(|bias| (bias.axes, wide(bias.values))).collect(),
             hidden: inputs.hidden.iter().map(|hidden| hidden.map(<[bool]>::to_vec)).collect(),
             sink: inputs.sink.map(wide),
@@ -62,6 +72,11 @@ impl Numbers {
 
 fn wide<E: Element>(x: &[E]) -> Vec<f64> {
     x.iter().map(|x| f64::from(x.wide())).collect()
+}
+
+/// All tokens of an array, one after the other.
+fn gathered<E: Element>(array: &[E], places: Places) -> Vec<f64> {
+    (0..places.sizes.iter().product()).flat_map(|row| wide(places.row(array, row))).collect()
 }
 
 /// One head: where its arrays begin.

@@ -22,7 +22,7 @@ mod backward;
 mod panel;
 mod rows;
 
-use crate::backward::{Gradients, Rows, Upstream};
+use crate::backward::{GradientRows, Rows, Upstream};
 use crate::deal::{deal, place, with_own};
 use crate::element::Element;
 use crate::form::ScoreForm;
@@ -104,7 +104,7 @@ pub(crate) fn workspace(problem: &Problem) -> usize {
 pub(crate) fn forward<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
-    out: &mut [E],
+    out: &mut [&mut [E]],
     lse: &mut [f32],
     workspace: &mut [f32],
     level: Level,
@@ -125,7 +125,7 @@ pub(crate) fn forward<E: Element>(
         .sum();
     let records = &*records;
     let doubtful: Vec<usize> = out
-        .par_chunks_mut(problem.value_width)
+        .par_iter_mut()
         .zip(&mut *lse)
         .enumerate()
         .filter_map(|(row, (out, lse))| {
@@ -158,7 +158,7 @@ pub(crate) fn backward<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     upstream: &Upstream<E>,
-    gradients: &mut Gradients<E>,
+    gradients: &mut GradientRows<E>,
     workspace: &mut [f32],
     level: Level,
 ) -> Option<Work> {

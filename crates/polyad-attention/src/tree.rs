@@ -12,7 +12,7 @@
 //! sees of the next must not depend on the query: with causality or windows on later axes, with softcap, dropout, or a
 //! bias of axes that are no neighbours, the form is computed as linear channels.
 
-use crate::backward::{self, Gradients, Upstream};
+use crate::backward::{self, GradientRows, Upstream};
 use crate::element::{Element, narrow_into};
 use crate::form::ScoreForm;
 use crate::forward::{self, Work};
@@ -133,7 +133,7 @@ pub(crate) fn forward_workspace(problem: &Problem) -> usize {
 pub(crate) fn forward<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
-    out: &mut [E],
+    out: &mut [&mut [E]],
     lse: &mut [f32],
     workspace: &mut [f32],
     level: Level,
@@ -147,7 +147,8 @@ pub(crate) fn forward<E: Element>(
         dress(problem, inputs, link, &mut arrays);
         work.scores += attend(&chain, inputs, link, &mut arrays, rest, level).scores;
     }
-    narrow_into(arrays[0].out, out);
+    let rows = arrays[0].out.chunks_exact(problem.value_width);
+    rows.zip(out).for_each(|(row, out)| narrow_into(row, out));
     lse.copy_from_slice(arrays[0].lse);
     work
 }
@@ -164,7 +165,8 @@ fn attend<E>(
     let (own, problem) = (Own::new(inputs, link), &chain[link].problem);
     let Arrays { q, keys, values, out, lse } = &mut arrays[link];
     let workspace = &mut workspace[..forward::workspace(problem)];
-    own.with([q, keys, values], |inputs| forward::compute(problem, inputs, out, lse, workspace, level))
+    let mut out = problem.out_places().cut(out);
+    own.with([q, keys, values], |inputs| forward::compute(problem, inputs, &mut out, lse, workspace, level))
 }
 
 /// Whether some query sees a token of an axis.
@@ -179,6 +181,16 @@ fn place(problem: &Problem, axis: usize, row: usize) -> usize {
     row / problem.keys[axis] * problem.room(axis) + row % problem.keys[axis]
 }
 
+/// The key of a token of an axis.
+fn key<'a, E: Element>(problem: &Problem, inputs: &Inputs<'a, E>, axis: usize, row: usize) -> &'a [E] {
+    problem.key_places(axis).row(inputs.keys[axis], place(problem, axis, row))
+}
+
+/// The value of a token of an axis.
+fn value<'a, E: Element>(problem: &Problem, inputs: &Inputs<'a, E>, axis: usize, row: usize) -> &'a [E] {
+    problem.value_places(axis).row(inputs.values[axis], place(problem, axis, row))
+}
+
 /// Fills queries, keys and values of a link. Tokens that nobody sees are zeros, whatever they hold.
 fn dress<E: Element>(problem: &Problem, inputs: &Inputs<E>, link: usize, arrays: &mut [Arrays]) {
     let (width, value_width) = (problem.width, problem.value_width);
@@ -189,16 +201,16 @@ fn dress<E: Element>(problem: &Problem, inputs: &Inputs<E>, link: usize, arrays:
     for (row, to) in own.q.chunks_exact_mut(full).enumerate() {
         to.fill(0.0);
         if link == 0 {
-            wide(to, &inputs.q[row * width..][..width], problem.scale);
+            wide(to, problem.query_places().row(inputs.q, row), problem.scale);
         } else if is_seen(problem, inputs, link - 1, row) {
-            wide(to, &inputs.keys[link - 1][place(problem, link - 1, row) * width..][..width], problem.scale);
+            wide(to, key(problem, inputs, link - 1, row), problem.scale);
         }
         to[width..].fill(1.0);
     }
     for (row, to) in own.keys.chunks_exact_mut(full).enumerate() {
         to.fill(0.0);
         if is_seen(problem, inputs, link, row) {
-            wide(to, &inputs.keys[link][place(problem, link, row) * width..][..width], 1.0);
+            wide(to, key(problem, inputs, link, row), 1.0);
         }
         if let Some(next) = next {
             to[width] = next.lse[row];
@@ -207,7 +219,7 @@ fn dress<E: Element>(problem: &Problem, inputs: &Inputs<E>, link: usize, arrays:
     for (row, to) in own.values.chunks_exact_mut(value_width).enumerate() {
         to.fill(0.0);
         if is_seen(problem, inputs, link, row) {
-            wide(to, &inputs.values[link][place(problem, link, row) * value_width..][..value_width], 1.0);
+            wide(to, value(problem, inputs, link, row), 1.0);
         }
         if let Some(next) = next {
             to.iter_mut().zip(&next.out[row * value_width..]).for_each(|(to, u)| *to *= u);
@@ -231,7 +243,7 @@ pub(crate) fn backward<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     upstream: &Upstream<E>,
-    gradients: &mut Gradients<E>,
+    gradients: &mut GradientRows<E>,
     workspace: &mut [f32],
     level: Level,
 ) -> Work {
@@ -249,7 +261,12 @@ pub(crate) fn backward<E: Element>(
         }
     }
     // The first link's out and lse are known, its upstream gradient is given.
-    let wide = |to: &mut [f32], from: &[E]| to.iter_mut().zip(from).for_each(|(to, x)| *to = x.wide());
+    let wide = |to: &mut [f32], from: &[E]| {
+        let rows = to.chunks_exact_mut(value_width).enumerate();
+        rows.for_each(|(row, to)| {
+            to.iter_mut().zip(problem.out_places().row(from, row)).for_each(|(to, x)| *to = x.wide());
+        });
+    };
     wide(arrays[0].out, upstream.out);
     arrays[0].lse.copy_from_slice(upstream.lse);
     wide(slopes[0].out, upstream.dout);
@@ -262,10 +279,10 @@ pub(crate) fn backward<E: Element>(
         let Arrays { q, keys, values, out, lse } = &mut slopes[link];
         let upstream = Upstream { out: arrays[link].out, lse: arrays[link].lse, dout: out, dlse: Some(lse) };
         let of_biases = gradients.biases.iter_mut().zip(inputs.biases).filter(|(_, bias)| bias.axes.0 == link);
-        let mut to = Gradients {
-            q,
-            keys: vec![keys],
-            values: vec![values],
+        let mut to = GradientRows {
+            q: sub.query_places().cut(q),
+            keys: vec![sub.key_places(0).cut(keys)],
+            values: vec![sub.value_places(0).cut(values)],
             biases: of_biases.map(|(to, _)| &mut **to).collect(),
             sink: gradients.sink.as_deref_mut().filter(|_| link == 0),
         };
@@ -285,7 +302,7 @@ pub(crate) fn backward<E: Element>(
             let to = &mut next.out[row * value_width..(row + 1) * value_width];
             to.fill(0.0);
             if is_seen(problem, inputs, link, row) {
-                let v = &inputs.values[link][place(problem, link, row) * value_width..];
+                let v = value(problem, inputs, link, row);
                 to.iter_mut().zip(dw.iter().zip(v)).for_each(|(to, (dw, v))| *to = dw * v.wide());
             }
             next.lse[row] = own.keys[row * (width + 1) + width];
@@ -302,27 +319,27 @@ fn finish<E: Element>(
     arrays: &[Arrays],
     slopes: &[Arrays],
     chain: &[Link],
-    gradients: &mut Gradients<E>,
+    gradients: &mut GradientRows<E>,
 ) {
     let (width, value_width) = (problem.width, problem.value_width);
     let full = |link: usize| width + usize::from(!chain[link].last);
-    for (to, slope) in gradients.q.chunks_exact_mut(width).zip(slopes[0].q.chunks_exact(full(0))) {
+    for (to, slope) in gradients.q.iter_mut().zip(slopes[0].q.chunks_exact(full(0))) {
         to.iter_mut().zip(slope).for_each(|(to, x)| *to = E::narrow(x * problem.scale));
     }
     for axis in 0..chain.len() {
-        gradients.keys[axis].fill(E::narrow(0.0));
-        gradients.values[axis].fill(E::narrow(0.0));
+        let rows = gradients.keys[axis].iter_mut().chain(&mut gradients.values[axis]);
+        rows.for_each(|row| row.fill(E::narrow(0.0)));
         let rows = problem.batch * problem.key_heads * problem.keys[axis];
         for row in (0..rows).filter(|row| is_seen(problem, inputs, axis, *row)) {
             let at = place(problem, axis, row);
             // As a key of its own link, and as a query of the next.
             let as_key = &slopes[axis].keys[row * full(axis)..];
-            for (l, to) in gradients.keys[axis][at * width..(at + 1) * width].iter_mut().enumerate() {
+            for (l, to) in gradients.keys[axis][at].iter_mut().enumerate() {
                 let as_query = slopes.get(axis + 1).map_or(0.0, |next| next.q[row * full(axis + 1) + l]);
                 *to = E::narrow(as_key[l] + as_query * problem.scale);
             }
             let dw = &slopes[axis].values[row * value_width..];
-            for (l, to) in gradients.values[axis][at * value_width..(at + 1) * value_width].iter_mut().enumerate() {
+            for (l, to) in gradients.values[axis][at].iter_mut().enumerate() {
                 let u = arrays.get(axis + 1).map_or(1.0, |next| next.out[row * value_width + l]);
                 *to = E::narrow(dw[l] * u);
             }

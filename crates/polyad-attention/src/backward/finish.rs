@@ -1,6 +1,6 @@
 //! From the sums of shares and parts to gradients of features, in a fixed order.
 
-use super::{Gradients, Plan, ROWS};
+use super::{GradientRows, Plan, ROWS};
 use crate::deal::place;
 use crate::element::{Element, narrow_into};
 use crate::problem::{Inputs, MOST_NUMBERS, Problem};
@@ -12,10 +12,10 @@ pub(super) fn finish<E: Element>(
     inputs: &Inputs<E>,
     plan: &Plan,
     (dq, sums): (&[f32], &[f32]),
-    gradients: &mut Gradients<E>,
+    gradients: &mut GradientRows<E>,
 ) {
     let Plan { shape, parts, shares, places, .. } = plan;
-    gradients.q.par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
+    gradients.q.par_iter_mut().enumerate().for_each(|(row, to)| {
         let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
         for part in 0..*parts {
             let at = place(problem.queries, ROWS, *parts, part, row);
@@ -32,7 +32,7 @@ pub(super) fn finish<E: Element>(
     };
     for axis in 0..problem.keys.len() {
         let (m, room) = (problem.keys[axis], problem.room(axis));
-        gradients.keys[axis].par_chunks_mut(problem.width).enumerate().for_each(|(row, to)| {
+        gradients.keys[axis].par_iter_mut().enumerate().for_each(|(row, to)| {
             let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
             for sums in shares_of(row / room).filter(|_| row % room < m) {
                 let own = &sums[places[2 * axis] + row % room * shape.key_width..][..shape.channels.count()];
@@ -40,7 +40,7 @@ pub(super) fn finish<E: Element>(
             }
             narrow_into(sum, to);
         });
-        gradients.values[axis].par_chunks_mut(problem.value_width).enumerate().for_each(|(row, to)| {
+        gradients.values[axis].par_iter_mut().enumerate().for_each(|(row, to)| {
             let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
             for sums in shares_of(row / room).filter(|_| row % room < m) {
                 let own = &sums[places[2 * axis + 1] + row % room * shape.value_width..];

@@ -3,7 +3,9 @@
 mod agreement;
 mod forms;
 mod hostile;
+mod layout;
 mod measure;
+mod packed;
 mod plain;
 mod properties;
 mod support;
