@@ -187,24 +187,6 @@ fn match3_comes_out_as_a_half_for_one_match() {
 }
 
 #[test]
-fn cost_follows_what_is_visible() {
-    let mut random = Random(15);
-    let n = 512;
-    let dense = Problem { width: 3, value_width: 2, ..Problem::new(3, n, 1, 0.5) };
-    let count = |problem: Problem, random: &mut Random| run(&Case::of(problem, random)).2.scores as f64;
-    let all = (n * n * n) as f64;
-    assert_eq!(count(dense.clone(), &mut random), all);
-    // The visible third, and what is masked at the diagonal.
-    let causal = count(Problem { causal: true, ..dense.clone() }, &mut random) / all;
-    assert!((0.334..0.38).contains(&causal), "causal: {causal} of dense");
-    let windows = vec![Some(128), Some(16)];
-    let windowed = count(Problem { causal: true, windows, ..dense }, &mut random);
-    // 128 · 16 pairs a query, less at the beginning; blocks of queries see a little more than each of them.
-    let visible = (n * 128 * 16) as f64;
-    assert!(windowed < 1.5 * visible, "windows: {windowed} scores for at most {visible} visible");
-}
-
-#[test]
 fn workspace_grows_with_the_tokens_not_with_their_square() {
     let of = |n: usize| {
         let problem = Problem::new(3, n, 64, 0.125);
