@@ -1,10 +1,14 @@
 //! The kernels against the definition in double precision, against properties, and at their edges.
 
 mod agreement;
+mod cases;
 mod cost;
+mod differences;
 mod forms;
 mod hostile;
+mod identities;
 mod layout;
+mod look;
 mod measure;
 mod packed;
 mod plain;

@@ -16,7 +16,7 @@ pub struct Array<'a> {
     pub exact: &'a [f64],
 }
 
-fn error(found: f32, exact: f64) -> f64 {
+pub fn error(found: f32, exact: f64) -> f64 {
     let found = f64::from(found);
     if found == exact { 0.0 } else { (found - exact).abs() }
 }
@@ -57,8 +57,8 @@ impl Array<'_> {
 /// What a case gives by the plain version and by the definition.
 pub struct Expected {
     pub plain: Plain,
-    out: Vec<f64>,
-    lse: Vec<f64>,
+    pub out: Vec<f64>,
+    pub lse: Vec<f64>,
     pub gradients: reference::Gradients,
 }
 

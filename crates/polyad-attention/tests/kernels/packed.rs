@@ -4,7 +4,7 @@ use crate::measure::{Array, Expected};
 use crate::plain::{Number, Precision};
 use crate::support::{Attended, Case, Gradient, Random, tokens};
 use half::bf16;
-use polyad_attention::{Dropout, Element, Problem, forward_workspace, look_workspace, reference};
+use polyad_attention::{Dropout, Element, Problem, ScoreForm, forward_workspace, look_workspace, reference};
 use polyad_simd::Level;
 use std::ops::Range;
 
@@ -257,6 +257,32 @@ fn many_short_sequences_share_the_workspace_and_give_the_same_bits_on_any_number
     let twice = of(vec![(0..=2 * count).map(|sequence| 4 * sequence).collect(); 3]);
     let once = of(vec![(0..=count).map(|sequence| 4 * sequence).collect(); 3]);
     assert_eq!(forward_workspace(&twice).unwrap(), forward_workspace(&once).unwrap());
+}
+
+#[test]
+fn a_sequence_that_is_not_a_number_leaves_the_others_as_they_are() {
+    let mut random = Random(65);
+    for form in ScoreForm::ALL {
+        let packed = vec![vec![0, 7, 20, 31], vec![0, 9, 26, 40], vec![0, 5, 24, 50]];
+        let problem = Problem { keys: vec![40, 50], packed, form, ..Problem::new(3, 31, 6, 0.4) };
+        let mut case = Case::of(problem, &mut random);
+        let run = |case: &Case| {
+            let attended = Attended::of(case, Level::best());
+            let gradient = Gradient::of(case, &attended.out, &attended.lse, Level::best());
+            [0, 2].map(|sequence| {
+                let (attended, gradient) = results_of(case, &attended, &gradient, sequence);
+                (attended.out, attended.lse, gradient.q, gradient.keys, gradient.values)
+            })
+        };
+        let clean = run(&case);
+        case.q[7 * 6..20 * 6].fill(f32::NAN);
+        case.dout[7 * 6..20 * 6].fill(f32::NAN);
+        for arrays in [&mut case.keys, &mut case.values] {
+            arrays[0][9 * 6..26 * 6].fill(f32::NAN);
+            arrays[1][5 * 6..24 * 6].fill(f32::INFINITY);
+        }
+        assert!(run(&case) == clean, "{}", form.name());
+    }
 }
 
 #[test]

@@ -17,10 +17,10 @@
 
 use crate::support::{Case, room, tokens as tokens_of};
 use half::bf16;
-use polyad_attention::Element;
+use polyad_attention::{Channels, Element};
 
 /// Unit roundoff of float32: half the distance from 1 to the next number.
-const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 /// Of bfloat16.
 const UNIT_BF16: f64 = 1.0 / 256.0;
 
@@ -89,8 +89,10 @@ struct Row<'a> {
     precision: Precision,
     /// Batch entry, head, query.
     at: [usize; 3],
+    /// The form.
+    channels: &'a Channels,
     /// For each operand and token its channels; the scale is in the query's.
-    channels: &'a [Vec<Vec<f32>>],
+    operands: &'a [Vec<Vec<f32>>],
 }
 
 /// A visible tuple of tokens, the query first.
@@ -144,8 +146,8 @@ impl Row<'_> {
 
     /// The channels of a tuple's operands.
     fn operands(&self, tokens: &[usize]) -> Vec<&[f32]> {
-        let of_key = |axis: usize| &self.channels[axis + 1][self.token(axis, tokens[axis + 1])][..];
-        std::iter::once(&self.channels[0][self.row()][..]).chain((0..tokens.len() - 1).map(of_key)).collect()
+        let of_key = |axis: usize| &self.operands[axis + 1][self.token(axis, tokens[axis + 1])][..];
+        std::iter::once(&self.operands[0][self.row()][..]).chain((0..tokens.len() - 1).map(of_key)).collect()
     }
 
     /// The values of a tuple.
@@ -258,7 +260,7 @@ impl Row<'_> {
     /// Adds the gradient of a tuple's score to those of its tokens.
     fn add_features(&self, tuple: &Tuple, (ds, ds_mass, unit): (f32, f64, f64), to: &mut Plain) {
         let p = &self.case.problem;
-        let channels = p.form.channels(p.order(), p.width);
+        let channels = self.channels;
         let operands = self.operands(&tuple.tokens);
         for operand in 0..operands.len() {
             let to = match operand {
@@ -289,11 +291,11 @@ fn each_row(case: &Case, precision: Precision, mut f: impl FnMut(&Row)) {
         tokens.chunks(p.width).map(one).collect()
     };
     let keys = case.keys.iter().enumerate().map(|(axis, keys)| expand(axis + 1, keys));
-    let channels: Vec<Vec<Vec<f32>>> = std::iter::once(expand(0, &case.q)).chain(keys).collect();
+    let operands: Vec<Vec<Vec<f32>>> = std::iter::once(expand(0, &case.q)).chain(keys).collect();
     for batch in 0..p.batch {
         for head in 0..p.heads {
             for query in 0..p.queries {
-                f(&Row { case, precision, at: [batch, head, query], channels: &channels });
+                f(&Row { case, precision, at: [batch, head, query], channels: &channels, operands: &operands });
             }
         }
     }

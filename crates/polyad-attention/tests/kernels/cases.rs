@@ -1,9 +1,10 @@
 //! The cases that the reference script writes, on every level. `.ci/run` has them written; `POLYAD_CASES` names another
 //! folder. Where there is none the test is skipped, with a message.
 
-use polyad_attention::{
-    Bias, Gradients, Inputs, Problem, ScoreForm, Upstream, backward, backward_workspace, forward, forward_workspace,
-};
+use crate::measure::Expected;
+use crate::plain::{Precision, plain};
+use crate::support::{Attended, Case, Gradient};
+use polyad_attention::{Problem, ScoreForm, reference};
 use polyad_simd::Level;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -66,13 +67,43 @@ fn the_reference_scripts_cases_come_out_on_every_level() {
     assert!(paths.len() >= 24, "{} cases", paths.len());
     for path in paths {
         let (arrays, form) = read(&path);
-        for level in Level::ALL.into_iter().filter(|level| level.is_present()) {
-            compare(&path.file_stem().unwrap().to_string_lossy(), &arrays, &form, level);
+        compare(&path.file_stem().unwrap().to_string_lossy(), &arrays, &form);
+    }
+}
+
+/// The plain version too starts from inputs rounded to single precision, so its error has that in it.
+fn compare(name: &str, arrays: &Arrays, form: &str) {
+    let (case, biases) = case_of(arrays, form);
+    let wide = |name: String| arrays[&name].1.clone();
+    let each = |letter: &str| (1..case.problem.order()).map(|axis| wide(format!("{letter}{axis}"))).collect();
+    let expected = Expected {
+        plain: plain(&case, Precision::of::<f32>()),
+        out: wide("out".into()),
+        lse: wide("lse".into()),
+        gradients: reference::Gradients {
+            q: wide("dq".into()),
+            keys: each("dk"),
+            values: each("dv"),
+            biases: biases.into_iter().map(|bias| wide(format!("d{bias}"))).collect(),
+            sink: Vec::new(),
+        },
+    };
+    for level in Level::ALL.into_iter().filter(|level| level.is_present()) {
+        let attended = Attended::of(&case, level);
+        let gradient = Gradient::of(&case, &attended.out, &attended.lse, level);
+        for array in expected.check(&case, &attended, &gradient, &format!("{name} on {level}")) {
+            let relative = array.relative();
+            assert!(
+                relative <= 1e-5,
+                "{name} on {level}: {} is off by {relative:.1e} of its row's greatest",
+                array.name
+            );
         }
     }
 }
 
-fn compare(name: &str, arrays: &Arrays, form: &str, level: Level) {
+/// What a case is computed from, and the names of its biases.
+fn case_of(arrays: &Arrays, form: &str) -> (Case, Vec<String>) {
     let whole = |name: &str| -> [usize; 4] {
         match arrays[name].0[..] {
             [n, d] => [1, 1, n, d],
@@ -80,7 +111,7 @@ fn compare(name: &str, arrays: &Arrays, form: &str, level: Level) {
             ref other => panic!("{name} is {other:?}"),
         }
     };
-    let numbers = |name: String| narrow(&arrays[&name].1);
+    let numbers = |name: &str| narrow(&arrays[name].1);
     let axes = (1..).take_while(|axis| arrays.contains_key(&format!("k{axis}"))).count();
     let [batch, heads, queries, width] = whole("q");
     let problem = Problem {
@@ -96,47 +127,18 @@ fn compare(name: &str, arrays: &Arrays, form: &str, level: Level) {
         lengths: vec![arrays["lengths"].1.iter().map(|length| *length as usize).collect()],
         ..Problem::new(axes + 1, 1, width, arrays["scale"].1[0] as f32)
     };
-    let (q, dout, dlse) = (numbers("q".into()), numbers("dout".into()), numbers("dlse".into()));
-    let keys: Vec<Vec<f32>> = (1..=axes).map(|axis| numbers(format!("k{axis}"))).collect();
-    let values: Vec<Vec<f32>> = (1..=axes).map(|axis| numbers(format!("v{axis}"))).collect();
-    let names: Vec<&String> = arrays.keys().filter(|name| name.starts_with("bias_")).collect();
-    let biases: Vec<Vec<f32>> = names.iter().map(|name| numbers(name.to_string())).collect();
+    let names: Vec<String> = arrays.keys().filter(|name| name.starts_with("bias_")).cloned().collect();
     let digit = |name: &str, place: usize| (name.as_bytes()[5 + place] - b'0') as usize;
-    let bias_views: Vec<Bias> = names
-        .iter()
-        .zip(&biases)
-        .map(|(name, values)| Bias { axes: (digit(name, 0), digit(name, 1)), values })
-        .collect();
-    let (key_views, value_views): (Vec<&[f32]>, Vec<&[f32]>) =
-        (keys.iter().map(Vec::as_slice).collect(), values.iter().map(Vec::as_slice).collect());
-    let inputs = Inputs { biases: &bias_views, ..Inputs::new(&q, &key_views, &value_views) };
-
-    let (mut out, mut lse) = (vec![f32::NAN; problem.out_numbers()], vec![f32::NAN; problem.rows()]);
-    let mut workspace = vec![f32::NAN; forward_workspace(&problem).unwrap()];
-    forward(&problem, &inputs, &mut out, &mut lse, &mut workspace, level).unwrap();
-    let (mut dq, mut dk, mut dv, mut dbias) = (q.clone(), keys.clone(), values.clone(), biases.clone());
-    let mut workspace = vec![f32::NAN; backward_workspace(&problem, &inputs).unwrap()];
-    let mut gradients = Gradients {
-        q: &mut dq,
-        keys: dk.iter_mut().map(Vec::as_mut_slice).collect(),
-        values: dv.iter_mut().map(Vec::as_mut_slice).collect(),
-        biases: dbias.iter_mut().map(Vec::as_mut_slice).collect(),
+    let case = Case {
+        problem,
+        q: numbers("q"),
+        keys: (1..=axes).map(|axis| numbers(&format!("k{axis}"))).collect(),
+        values: (1..=axes).map(|axis| numbers(&format!("v{axis}"))).collect(),
+        biases: names.iter().map(|name| ((digit(name, 0), digit(name, 1)), numbers(name))).collect(),
+        hidden: Vec::new(),
         sink: None,
+        dout: numbers("dout"),
+        dlse: numbers("dlse"),
     };
-    let upstream = Upstream { out: &out, lse: &lse, dout: &dout, dlse: Some(&dlse) };
-    backward(&problem, &inputs, &upstream, &mut gradients, &mut workspace, level).unwrap();
-
-    let mut found = vec![("out".to_owned(), out), ("lse".to_owned(), lse), ("dq".to_owned(), dq)];
-    found.extend(dk.into_iter().enumerate().map(|(axis, x)| (format!("dk{}", axis + 1), x)));
-    found.extend(dv.into_iter().enumerate().map(|(axis, x)| (format!("dv{}", axis + 1), x)));
-    found.extend(dbias.into_iter().zip(&names).map(|(x, name)| (format!("d{name}"), x)));
-    for (array, numbers) in found {
-        let expected = &arrays[&array].1;
-        let most = expected.iter().filter(|x| x.is_finite()).fold(1f64, |most, x| most.max(x.abs()));
-        assert_eq!(numbers.len(), expected.len(), "{name} {array}");
-        for (index, (a, b)) in numbers.iter().zip(expected).enumerate() {
-            let close = f64::from(*a) == *b || (f64::from(*a) - b).abs() <= 1e-5 * most;
-            assert!(close, "{name} on {level}: {array}[{index}] is {a}, expected {b}");
-        }
-    }
+    (case, names)
 }
