@@ -1,9 +1,10 @@
 //! Peak memory beyond inputs and outputs grows with the tokens, not with their pairs: counted by the allocator, workspace
-//! included, at 512, 1,024 and 2,048 tokens, forward and backward. One test, so that nothing else allocates.
+//! included, at 512, 1,024 and 2,048 tokens, forward, backward and for marginals. One test, so that nothing else allocates.
 
 use peak_alloc::PeakAlloc;
 use polyad_attention::{
     Gradients, Inputs, Problem, ScoreForm, Upstream, backward, backward_workspace, forward, forward_workspace,
+    look_workspace, marginals,
 };
 use polyad_simd::Level;
 
@@ -24,8 +25,8 @@ fn peak_of(call: impl FnOnce()) -> usize {
     PEAK.peak_usage() - before
 }
 
-/// The peaks of forward and backward.
-fn peaks(problem: &Problem) -> [usize; 2] {
+/// The peaks of forward, backward and marginals.
+fn peaks(problem: &Problem) -> [usize; 3] {
     let q = numbers(problem.query_numbers());
     let arrays = |of: fn(&Problem, usize) -> usize| [numbers(of(problem, 0)), numbers(of(problem, 1))];
     let (k, v) = (arrays(Problem::key_numbers), arrays(Problem::value_numbers));
@@ -50,7 +51,14 @@ fn peaks(problem: &Problem) -> [usize; 2] {
         let mut workspace = vec![0.0; backward_workspace(problem, &inputs).unwrap()];
         backward(problem, &inputs, &upstream, &mut gradients, &mut workspace, Level::best()).unwrap();
     });
-    [of_forward, of_backward]
+    // Marginals are of all rows, and pairs of tokens themselves; nothing beside them may be.
+    let mut sums: [Vec<f32>; 2] = [0, 1].map(|axis: usize| vec![0.0; problem.rows() * problem.keys[axis]]);
+    let of_look = peak_of(|| {
+        let mut workspace = vec![0.0; look_workspace(problem).unwrap()];
+        let mut to = sums.each_mut().map(Vec::as_mut_slice);
+        marginals(problem, &inputs, &lse, &mut to, &mut workspace, Level::best()).unwrap();
+    });
+    [of_forward, of_backward, of_look]
 }
 
 #[test]
@@ -68,8 +76,9 @@ fn peak_memory_grows_with_the_tokens_not_with_their_pairs() {
     for form in ScoreForm::ALL {
         for (name, problem) in [("windowed", &windowed as &dyn Fn(usize, ScoreForm) -> Problem), ("dense", &dense)] {
             let [a, b, c] = [512, 1024, 2048].map(|n| peaks(&problem(n, form)));
-            for (direction, [a, b, c]) in ["forward", "backward"].into_iter().zip([0, 1].map(|d| [a[d], b[d], c[d]])) {
-                let what = format!("{} {name} {direction}: {a}, {b}, {c} bytes", form.name());
+            for (place, call) in ["forward", "backward", "marginals"].into_iter().enumerate() {
+                let [a, b, c] = [a, b, c].map(|peaks| peaks[place]);
+                let what = format!("{} {name} {call}: {a}, {b}, {c} bytes", form.name());
                 // Twice the tokens take at most twice as much; one number a pair more would make it 2.3 times or more in
                 // the second step, but for Strassen's form, whose panels of 256 x 256 outweigh that: its memory is here
                 // for the ratio alone, and few tokens do not yet fill all of its hands.

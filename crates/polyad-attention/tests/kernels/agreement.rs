@@ -2,21 +2,10 @@
 
 use crate::measure::{Expected, error};
 use crate::plain::{Precision, UNIT, greatest_score};
-use crate::support::{Attended, Case, Gradient, Random};
+use crate::support::{Attended, Case, Gradient, Random, levels};
 use half::{bf16, f16};
 use polyad_attention::{Element, Problem, ScoreForm};
 use polyad_simd::Level;
-
-/// Every level that there is; those that this processor lacks are named.
-fn levels() -> Vec<Level> {
-    let present = |level: &Level| {
-        if !level.is_present() {
-            eprintln!("not run: this processor has no {level}");
-        }
-        level.is_present()
-    };
-    Level::ALL.into_iter().filter(present).collect()
-}
 
 /// Results of a case in a type, on every level: as near as the plain version's, and in single precision within 1e-5 of
 /// each row's greatest, in the arrays that are so ordinary.

@@ -6,6 +6,17 @@ use polyad_attention::{
 };
 use polyad_simd::Level;
 
+/// Every level that there is; those that this processor lacks are named.
+pub fn levels() -> Vec<Level> {
+    let present = |level: &Level| {
+        if !level.is_present() {
+            eprintln!("not run: this processor has no {level}");
+        }
+        level.is_present()
+    };
+    Level::ALL.into_iter().filter(present).collect()
+}
+
 /// SplitMix64.
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
