@@ -9,7 +9,8 @@
 //! Alman & Song, arXiv 2310.04064, for the operation; order 2 is ordinary softmax attention. No tensor of scores is ever
 //! formed: memory grows with the tokens. The same input gives the same bits on any number of threads.
 //!
-//! [`Problem`] says what is to be computed, [`forward`] computes it over slices that the caller owns, [`mod@reference`] is
+//! [`Problem`] says what is to be computed, [`forward`] computes it over slices that the caller owns, contiguous or with
+//! strides ([`Layout`]), of one sequence a batch entry or of several packed into one ([`Problem::packed`]); [`mod@reference`] is
 //! the definition in double precision that the kernels are tested against.
 
 mod backward;

@@ -55,8 +55,9 @@ pub struct Problem {
     pub lengths: Vec<Vec<usize>>,
     /// Where each of several sequences begins among the queries, then on each key axis, and the end of the last: for
     /// n sequences n + 1 numbers each, the first 0, the last all tokens. Each sequence is attention of its own, with its
-    /// own causality, windows and lengths: no tuple crosses sequences. `batch` is then 1. Empty: a batch entry is one
-    /// sequence.
+    /// own causality, windows and lengths: no tuple crosses sequences, and the cost is the sum of theirs. `batch` is then 1,
+    /// and `room` empty: where caches have room to spare, the lengths say how much of each counts (causality and windows
+    /// are aligned at the end of the room). Empty: a batch entry is one sequence.
     pub packed: Vec<Vec<usize>>,
     /// Where the numbers of the arrays lie, if not contiguously.
     pub layout: Layout,

@@ -51,12 +51,33 @@ fn bfloat16_agrees_with_the_definition() {
 }
 
 #[test]
+fn the_widest_heads_agree_with_the_definition() {
+    let mut random = Random(5);
+    for (width, value_width) in [(256, 256), (255, 1), (1, 255), (129, 64), (100, 200)] {
+        for (order, keys) in [(2, vec![19]), (3, vec![4, 6]), (4, vec![2, 3, 2])] {
+            for form in ScoreForm::ALL.into_iter().filter(|form| fits(*form, order)) {
+                let scale = (width as f32).powf(-0.5);
+                let keys = keys.clone();
+                let problem = Problem { keys, value_width, form, causal: true, ..Problem::new(order, 5, width, scale) };
+                let case = Case::of(problem, &mut random);
+                check::<f32>(&case, &["out", "lse", "d"], "wide");
+                check::<f16>(&case.clone().rounded::<f16>(), &[], "wide");
+                check::<bf16>(&case.rounded::<bf16>(), &[], "wide");
+            }
+        }
+    }
+}
+
+/// Whether there is a form at an order.
+fn fits(form: ScoreForm, order: usize) -> bool {
+    order == 3 || matches!(form, ScoreForm::Linear | ScoreForm::Tree)
+}
+
+#[test]
 fn scores_of_eighty_and_equal_scores_keep_their_precision() {
     let mut random = Random(16);
     for order in [2, 3] {
-        for form in
-            ScoreForm::ALL.into_iter().filter(|form| order == 3 || matches!(form, ScoreForm::Linear | ScoreForm::Tree))
-        {
+        for form in ScoreForm::ALL.into_iter().filter(|form| fits(*form, order)) {
             for (most, causal) in [(80.0, false), (80.0, true), (0.0, false)] {
                 let problem = Problem { form, causal, ..Problem::new(order, 37, 6, 1.0) };
                 let mut case = Case::of(problem, &mut random);
