@@ -142,7 +142,7 @@ fn results_of(case: &Case, attended: &Attended, gradient: &Gradient, sequence: u
 }
 
 fn check<E: Element>(case: &Case, what: &str) {
-    let (problem, level, precision) = (&case.problem, Level::best(), Precision::of::<E>());
+    let (problem, level, precision) = (&case.problem, Level::best(), Precision::on::<E>(Level::best()));
     let attended = Attended::of_type::<E>(case, level);
     let gradient = Gradient::of_type::<E>(case, &attended.out, &attended.lse, level);
     let mut scores = [0; 2];

@@ -18,6 +18,7 @@
 use crate::support::{Case, room, tokens as tokens_of};
 use half::bf16;
 use polyad_attention::{Channels, Element};
+use polyad_simd::Level;
 
 /// Unit roundoff of float32: half the distance from 1 to the next number.
 pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
@@ -43,6 +44,13 @@ impl Precision {
         let steps = (1..30).map(|bits| 0.5f32.powi(bits));
         let unit = steps.take_while(|step| E::narrow(1.0 + step).wide() > 1.0).last().unwrap_or(1.0) / 2.0;
         Precision { narrow: |x| E::narrow(x).wide(), unit: f64::from(unit), operands: false }
+    }
+
+    /// That of a type on a level: operands are rounded where there is an instruction that wants them so, and later levels
+    /// include earlier ones.
+    pub fn on<E: Element>(level: Level) -> Precision {
+        let precision = Precision::of::<E>();
+        Precision { operands: level >= Level::Avx512Bf16 && precision.unit == UNIT_BF16, ..precision }
     }
 
     pub fn is_single(&self) -> bool {
