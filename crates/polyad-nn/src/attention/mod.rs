@@ -4,5 +4,8 @@ mod multi_head;
 mod tensor;
 
 pub use multi_head::{MultiHeadAttention, MultiHeadAttentionConfig};
-pub use polyad_attention::{MOST_WIDTH, ScoreForm};
-pub use tensor::{Attend, Attended, TensorAttention, TensorAttentionCache, TensorAttentionConfig, tensor_attention};
+pub use polyad_attention::{Dropout, MOST_WIDTH, Problem, ScoreForm};
+pub use tensor::{
+    Attend, Attended, Operands, PairBias, TensorAttention, TensorAttentionCache, TensorAttentionConfig,
+    tensor_attention,
+};

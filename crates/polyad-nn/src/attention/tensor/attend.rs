@@ -17,6 +17,15 @@ pub struct Attend {
     pub hidden: Option<Arc<[bool]>>,
 }
 
+/// The same with what the operation must know of its operands, which come to it in one array.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub(super) how: Attend,
+    /// Axes and numbers of each bias.
+    pub(super) biases: Vec<((usize, usize), usize)>,
+    pub(super) sink: bool,
+}
+
 /// What comes of it.
 #[derive(Debug, Clone)]
 pub struct Attended {
@@ -26,28 +35,61 @@ pub struct Attended {
     pub lse: Tensor<3>,
 }
 
+/// A bias of a pair of axes, added to all scores (after the softcap).
+#[derive(Debug, Clone)]
+pub struct PairBias {
+    /// Two of the score's axes, the smaller first: 0 is the query, `a` key axis `a`.
+    pub axes: (usize, usize),
+    /// `[batch, heads, tokens, tokens]`, or `[1, 1, tokens, tokens]` for all.
+    pub values: Tensor<4>,
+}
+
+/// What attention is computed from. Everything in it receives a gradient.
+#[derive(Debug, Clone)]
+pub struct Operands {
+    /// `[batch, heads, n, d]`
+    pub q: Tensor<4>,
+    /// For each axis `[batch, key_heads, m, d]`.
+    pub keys: Vec<Tensor<4>>,
+    /// For each axis `[batch, key_heads, m, d_v]`.
+    pub values: Vec<Tensor<4>>,
+    /// Any number, of different pairs.
+    pub biases: Vec<PairBias>,
+    /// If there: `[heads]`, a logit that joins every softmax with value 0, so that a query may attend to nothing.
+    pub sink: Option<Tensor<1>>,
+}
+
+impl Operands {
+    /// Queries, keys and values alone.
+    pub fn new(q: Tensor<4>, keys: Vec<Tensor<4>>, values: Vec<Tensor<4>>) -> Self {
+        Operands { q, keys, values, biases: Vec::new(), sink: None }
+    }
+}
+
 /// Attention of queries to tuples of keys. Problems and tensors that disagree are refused.
-///
-/// # Shapes
-/// - q: `[batch, heads, n, d]`
-/// - keys: for each axis `[batch, key_heads, m, d]`
-/// - values: for each axis `[batch, key_heads, m, d_v]`
 ///
 /// # Cost
 /// On the processor as [`polyad_attention::forward`] says. Elsewhere the memory of all tuples.
-pub fn tensor_attention(q: Tensor<4>, keys: Vec<Tensor<4>>, values: Vec<Tensor<4>>, how: &Attend) -> Result<Attended> {
-    check(&q, &keys, &values, how)?;
+pub fn tensor_attention(operands: Operands, how: &Attend) -> Result<Attended> {
+    check(&operands, how)?;
     let problem = &how.problem;
     let (batch, heads, n) = (problem.batch, problem.heads, problem.queries);
-    if !has_kernels(&q.device()) {
-        return Ok(composed(q, &keys, &values, how));
+    if !has_kernels(&operands.q.device()) {
+        return Ok(composed(operands, how));
     }
+    let call = Call {
+        how: how.clone(),
+        biases: operands.biases.iter().map(|bias| (bias.axes, bias.values.shape().num_elements())).collect(),
+        sink: operands.sink.is_some(),
+    };
+    let Operands { q, keys, values, biases, sink } = operands;
     let flat = |x: Tensor<4>| {
         let numbers = x.shape().num_elements();
         x.reshape([numbers])
     };
-    let tokens = Tensor::<1>::cat(keys.into_iter().chain(values).map(flat).collect(), 0);
-    let rows = Dispatch::tensor_attention(q.into_dispatch(), tokens.into_dispatch(), how.clone());
+    let all = keys.into_iter().chain(values).chain(biases.into_iter().map(|bias| bias.values));
+    let others = Tensor::<1>::cat(all.map(flat).chain(sink).collect(), 0);
+    let rows = Dispatch::tensor_attention(q.into_dispatch(), others.into_dispatch(), call);
     let rows = Tensor::<2>::from_dispatch(rows);
     let width = problem.value_width;
     Ok(Attended {
@@ -56,7 +98,7 @@ pub fn tensor_attention(q: Tensor<4>, keys: Vec<Tensor<4>>, values: Vec<Tensor<4
     })
 }
 
-fn check(q: &Tensor<4>, keys: &[Tensor<4>], values: &[Tensor<4>], how: &Attend) -> Result<()> {
+fn check(operands: &Operands, how: &Attend) -> Result<()> {
     let problem = &how.problem;
     let refuse = |problem: String| Err(Error::config("tensor attention", problem));
     if let Err(why) = problem.check() {
@@ -66,15 +108,32 @@ fn check(q: &Tensor<4>, keys: &[Tensor<4>], values: &[Tensor<4>], how: &Attend) 
         return refuse("room beyond the keys, which tensors do not have".into());
     }
     let expected = [problem.batch, problem.heads, problem.queries, problem.width];
-    if q.dims() != expected {
-        return refuse(format!("q is {:?}, the problem says {expected:?}", q.dims()));
+    if operands.q.dims() != expected {
+        return refuse(format!("q is {:?}, the problem says {expected:?}", operands.q.dims()));
     }
-    for (name, tensors, width) in [("keys", keys, problem.width), ("values", values, problem.value_width)] {
+    for (name, tensors, width) in
+        [("keys", &operands.keys, problem.width), ("values", &operands.values, problem.value_width)]
+    {
         let expected: Vec<_> = problem.keys.iter().map(|m| [problem.batch, problem.key_heads, *m, width]).collect();
         let found: Vec<_> = tensors.iter().map(Tensor::dims).collect();
         if found != expected {
             return refuse(format!("{name} are {found:?}, the problem says {expected:?}"));
         }
+    }
+    for (index, PairBias { axes: (a, b), values }) in operands.biases.iter().enumerate() {
+        if a >= b || *b >= problem.order() {
+            return refuse(format!("a bias of axes {a} and {b} in a problem of order {}", problem.order()));
+        }
+        if operands.biases[..index].iter().any(|other| other.axes == (*a, *b)) {
+            return refuse(format!("two biases of axes {a} and {b}"));
+        }
+        let (whole, found) = ([problem.batch, problem.heads, tokens(problem, *a), tokens(problem, *b)], values.dims());
+        if found != whole && found != [1, 1, whole[2], whole[3]] {
+            return refuse(format!("the bias of axes {a} and {b} is {found:?}; it can be {whole:?}, or 1, 1 at first"));
+        }
+    }
+    if let Some(sink) = operands.sink.as_ref().filter(|sink| sink.dims() != [problem.heads]) {
+        return refuse(format!("a sink of {:?} for {} heads", sink.dims(), problem.heads));
     }
     match &how.hidden {
         Some(hidden) if problem.keys.iter().any(|m| m * problem.batch != hidden.len()) => refuse(format!(
@@ -87,8 +146,14 @@ fn check(q: &Tensor<4>, keys: &[Tensor<4>], values: &[Tensor<4>], how: &Attend) 
     }
 }
 
+/// Tokens of an axis of the score.
+fn tokens(problem: &Problem, axis: usize) -> usize {
+    if axis == 0 { problem.queries } else { problem.keys[axis - 1] }
+}
+
 /// The same of Burn's operations: the definition, and what runs on devices without kernels.
-pub(super) fn composed(q: Tensor<4>, keys: &[Tensor<4>], values: &[Tensor<4>], how: &Attend) -> Attended {
+pub(super) fn composed(operands: Operands, how: &Attend) -> Attended {
+    let Operands { q, keys, values, biases, sink } = operands;
     let problem = &how.problem;
     let device = q.device();
     let channels = problem.form.channels(problem.order(), problem.width);
@@ -116,12 +181,22 @@ pub(super) fn composed(q: Tensor<4>, keys: &[Tensor<4>], values: &[Tensor<4>], h
         Some(cap) => scores.div_scalar(cap).tanh().mul_scalar(cap),
         None => scores,
     };
+    let scores = biases.into_iter().fold(scores, |scores, bias| scores + spread_bias(problem, bias));
     let unseen = unseen(how, &device).expand([batch, heads, n, tuples]);
     let scores = scores.mask_fill(unseen.clone(), f32::NEG_INFINITY);
     // A row that sees nothing has no maximum to be taken away.
     let most = scores.clone().detach().max_dim(3).clamp_min(f32::MIN);
+    let sink = sink.map(|sink| sink.reshape([1, heads, 1, 1]).expand([batch, heads, n, 1]));
+    let most = match &sink {
+        Some(sink) => most.max_pair(sink.clone().detach()),
+        None => most,
+    };
     let weights = (scores - most.clone()).exp().mask_fill(unseen, 0.0);
     let total = weights.clone().sum_dim(3);
+    let total = match sink {
+        Some(sink) => total + (sink - most.clone()).exp(),
+        None => total,
+    };
     // A row that sees nothing is kept from logarithm and division, whose gradients there would be no numbers.
     let blind = total.clone().equal_elem(0.0);
     let total = total.mask_fill(blind.clone(), 1.0);
@@ -180,6 +255,24 @@ fn unseen(how: &Attend, device: &Device) -> Tensor<4, Bool> {
         }
     }
     Tensor::from_data(TensorData::new(mask, [problem.batch, 1, problem.queries, tuples]), device)
+}
+
+/// A bias's number for every tuple: `[batch or 1, heads or 1, n or 1, tuples]`.
+fn spread_bias(problem: &Problem, bias: PairBias) -> Tensor<4> {
+    let PairBias { axes: (a, b), values } = bias;
+    let [batch, heads, rows, columns] = values.dims();
+    let tuples: usize = problem.keys.iter().product();
+    let token = |axis: usize, tuple: usize| {
+        let inner: usize = problem.keys[axis..].iter().product();
+        (tuple / inner % problem.keys[axis - 1]) as i64
+    };
+    let (values, first) = match a {
+        0 => (values, None),
+        _ => (values.reshape([batch, heads, 1, rows * columns]), Some(a)),
+    };
+    let place = |tuple: usize| first.map_or(0, |a| token(a, tuple) * columns as i64) + token(b, tuple);
+    let places: Vec<i64> = (0..tuples).map(place).collect();
+    values.clone().select(3, Tensor::<1, Int>::from_data(TensorData::new(places, [tuples]), &values.device()))
 }
 
 /// What dropout multiplies weights by.

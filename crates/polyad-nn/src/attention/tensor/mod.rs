@@ -15,7 +15,7 @@ mod rotary;
 #[cfg(test)]
 mod tests;
 
-pub use attend::{Attend, Attended, tensor_attention};
+pub use attend::{Attend, Attended, Operands, PairBias, tensor_attention};
 
 use crate::error::{Error, Result, nonzero, probability};
 use burn::module::{Module, Param};
@@ -216,7 +216,8 @@ impl TensorAttention {
             dropout: self.dropout(&x.device()),
             ..config.problem()
         };
-        let attended = tensor_attention(q, cache.keys.clone(), cache.values.clone(), &Attend { problem, hidden })
+        let operands = Operands::new(q, cache.keys.clone(), cache.values.clone());
+        let attended = tensor_attention(operands, &Attend { problem, hidden })
             .expect("shapes that follow from the layer's own sizes");
         self.output.forward(attended.out.swap_dims(1, 2).reshape([batch, tokens, dim]))
     }

@@ -1,10 +1,10 @@
 //! Tensor attention as one Burn operation with a gradient of its own, on the processor (`Flex`).
 //!
-//! Operands travel as two tensors, so that the operation has the same form for every order: the queries, and all keys and
-//! values one after the other (keys of each axis, then values of each). The output is `[rows, d_v + 1]`, its last column
+//! Operands travel as two tensors, so that the operation has the same form for every order: the queries, and all others
+//! one after the other (keys of each axis, values of each, biases, the sink). The output is `[rows, d_v + 1]`, its last column
 //! lse, so that both have gradients.
 
-use super::attend::Attend;
+use super::attend::Call;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
@@ -14,7 +14,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 use burn_flex::FlexTensor;
 use polyad_attention::{
-    Gradients as Slices, Inputs, Problem, Upstream, backward, backward_workspace, forward, forward_workspace,
+    Bias, Gradients as Slices, Inputs, Upstream, backward, backward_workspace, forward, forward_workspace,
 };
 use polyad_simd::level;
 
@@ -22,39 +22,42 @@ use polyad_simd::level;
 #[backend_extension(Flex, Autodiff)]
 pub trait TensorAttentionOps: Backend {
     /// out and lse: see [`super::tensor_attention`].
-    fn tensor_attention(q: FloatTensor<Self>, tokens: FloatTensor<Self>, how: Attend) -> FloatTensor<Self>;
+    fn tensor_attention(q: FloatTensor<Self>, others: FloatTensor<Self>, call: Call) -> FloatTensor<Self>;
 
-    /// The gradients of queries and tokens.
+    /// The gradients of the queries and of all others.
     fn tensor_attention_backward(
         q: FloatTensor<Self>,
-        tokens: FloatTensor<Self>,
+        others: FloatTensor<Self>,
         output: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        how: Attend,
+        call: Call,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Keys and values of each axis in what holds them all.
-fn split<'a>(problem: &Problem, tokens: &'a [f32]) -> (Vec<&'a [f32]>, Vec<&'a [f32]>) {
-    let mut rest = tokens;
-    let mut take = |numbers: usize| {
-        let (taken, others) = rest.split_at(numbers);
-        rest = others;
-        taken
-    };
-    let keys = (0..problem.keys.len()).map(|axis| take(problem.key_numbers(axis))).collect();
-    (keys, (0..problem.keys.len()).map(|axis| take(problem.value_numbers(axis))).collect())
+/// What stands one after the other in the second operand: keys of each axis, values of each, biases, the sink.
+fn sizes(call: &Call) -> [Vec<usize>; 4] {
+    let problem = &call.how.problem;
+    let axes = || 0..problem.keys.len();
+    [
+        axes().map(|axis| problem.key_numbers(axis)).collect(),
+        axes().map(|axis| problem.value_numbers(axis)).collect(),
+        call.biases.iter().map(|(_, numbers)| *numbers).collect(),
+        if call.sink { vec![problem.heads] } else { Vec::new() },
+    ]
 }
 
-fn split_mut<'a>(problem: &Problem, tokens: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<&'a mut [f32]>) {
-    let mut rest = tokens;
-    let mut take = |numbers: usize| {
-        let (taken, others) = std::mem::take(&mut rest).split_at_mut(numbers);
-        rest = others;
-        taken
-    };
-    let keys = (0..problem.keys.len()).map(|axis| take(problem.key_numbers(axis))).collect();
-    (keys, (0..problem.keys.len()).map(|axis| take(problem.value_numbers(axis))).collect())
+fn split<'a>(call: &Call, mut rest: &'a [f32]) -> [Vec<&'a [f32]>; 4] {
+    sizes(call).map(|sizes| {
+        let own = |numbers: usize| rest.split_off(..numbers).expect(CHECKED);
+        sizes.into_iter().map(own).collect()
+    })
+}
+
+fn split_mut<'a>(call: &Call, mut rest: &'a mut [f32]) -> [Vec<&'a mut [f32]>; 4] {
+    sizes(call).map(|sizes| {
+        let own = |numbers: usize| rest.split_off_mut(..numbers).expect(CHECKED);
+        sizes.into_iter().map(own).collect()
+    })
 }
 
 /// Splits rows of values and a number.
@@ -64,25 +67,27 @@ fn columns(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Calls with the arrays as the kernels want them.
-fn with_inputs<T>(how: &Attend, q: &[f32], tokens: &[f32], call: impl FnOnce(&Inputs) -> T) -> T {
-    let (keys, values) = split(&how.problem, tokens);
-    let hidden: Vec<Option<&[bool]>> = match &how.hidden {
+fn with_inputs<T>(call: &Call, q: &[f32], others: &[f32], then: impl FnOnce(&Inputs) -> T) -> T {
+    let [keys, values, biases, sink] = split(call, others);
+    let hidden: Vec<Option<&[bool]>> = match &call.how.hidden {
         Some(hidden) => vec![Some(&**hidden); keys.len()],
         None => Vec::new(),
     };
-    call(&Inputs { hidden: &hidden, ..Inputs::new(q, &keys, &values) })
+    let biases: Vec<Bias> =
+        call.biases.iter().zip(biases).map(|((axes, _), values)| Bias { axes: *axes, values }).collect();
+    then(&Inputs { hidden: &hidden, biases: &biases, sink: sink.first().copied(), ..Inputs::new(q, &keys, &values) })
 }
 
 /// What only a mistake of this module can bring about: [`super::tensor_attention`] has checked the problem.
 const CHECKED: &str = "the problem was checked before the operation began";
 
 impl TensorAttentionOps for Flex {
-    fn tensor_attention(q: FlexTensor, tokens: FlexTensor, how: Attend) -> FlexTensor {
-        let (q, tokens) = (q.to_contiguous(), tokens.to_contiguous());
-        let problem = &how.problem;
+    fn tensor_attention(q: FlexTensor, others: FlexTensor, call: Call) -> FlexTensor {
+        let (q, others) = (q.to_contiguous(), others.to_contiguous());
+        let problem = &call.how.problem;
         let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
         let mut workspace = vec![0.0; forward_workspace(problem).expect(CHECKED)];
-        with_inputs(&how, q.storage(), tokens.storage(), |inputs| {
+        with_inputs(&call, q.storage(), others.storage(), |inputs| {
             forward(problem, inputs, &mut out, &mut lse, &mut workspace, level()).expect(CHECKED);
         });
         let width = problem.value_width;
@@ -96,30 +101,30 @@ impl TensorAttentionOps for Flex {
 
     fn tensor_attention_backward(
         q: FlexTensor,
-        tokens: FlexTensor,
+        others: FlexTensor,
         output: FlexTensor,
         gradient: FlexTensor,
-        how: Attend,
+        call: Call,
     ) -> (FlexTensor, FlexTensor) {
-        let [q, tokens, output, gradient] = [q, tokens, output, gradient].map(|t| t.to_contiguous());
-        let problem = &how.problem;
+        let [q, others, output, gradient] = [q, others, output, gradient].map(|t| t.to_contiguous());
+        let problem = &call.how.problem;
         let (out, lse) = columns(output.storage(), problem.value_width);
         let (dout, dlse) = columns(gradient.storage(), problem.value_width);
-        let (mut dq, mut dtokens) = (vec![0.0; problem.query_numbers()], vec![0.0; tokens.shape()[0]]);
-        let (keys, values) = split_mut(problem, &mut dtokens);
-        with_inputs(&how, q.storage(), tokens.storage(), |inputs| {
+        let (mut dq, mut dothers) = (vec![0.0; problem.query_numbers()], vec![0.0; others.shape()[0]]);
+        let [keys, values, biases, sink] = split_mut(&call, &mut dothers);
+        with_inputs(&call, q.storage(), others.storage(), |inputs| {
             let mut workspace = vec![0.0; backward_workspace(problem, inputs).expect(CHECKED)];
             let upstream = Upstream { out: &out, lse: &lse, dout: &dout, dlse: Some(&dlse) };
-            let mut to = Slices { q: &mut dq, keys, values, biases: Vec::new(), sink: None };
+            let mut to = Slices { q: &mut dq, keys, values, biases, sink: sink.into_iter().next() };
             backward(problem, inputs, &upstream, &mut to, &mut workspace, level()).expect(CHECKED);
         });
         let tensor = |values: Vec<f32>, like: &FlexTensor| FlexTensor::from_data(TensorData::new(values, like.shape()));
-        (tensor(dq, &q), tensor(dtokens, &tokens))
+        (tensor(dq, &q), tensor(dothers, &others))
     }
 }
 
 #[derive(Debug)]
-struct AttendBackward(Attend);
+struct AttendBackward(Call);
 
 impl<B: TensorAttentionOps> Backward<B, 2> for AttendBackward {
     type State = ([NodeId; 2], FloatTensor<B>);
@@ -127,9 +132,9 @@ impl<B: TensorAttentionOps> Backward<B, 2> for AttendBackward {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
         let (ids, output) = ops.state;
-        let [q, tokens] = ids.map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
-        let (dq, dtokens) = B::tensor_attention_backward(q, tokens, output, gradient, self.0);
-        for (node, gradient) in ops.parents.into_iter().zip([dq, dtokens]) {
+        let [q, others] = ids.map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
+        let (dq, dothers) = B::tensor_attention_backward(q, others, output, gradient, self.0);
+        for (node, gradient) in ops.parents.into_iter().zip([dq, dothers]) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
             }
@@ -138,28 +143,28 @@ impl<B: TensorAttentionOps> Backward<B, 2> for AttendBackward {
 }
 
 impl<B: TensorAttentionOps, C: CheckpointStrategy> TensorAttentionOps for Autodiff<B, C> {
-    fn tensor_attention(q: FloatTensor<Self>, tokens: FloatTensor<Self>, how: Attend) -> FloatTensor<Self> {
-        match AttendBackward(how.clone()).prepare::<C>([q.node(), tokens.node()]).compute_bound().stateful() {
+    fn tensor_attention(q: FloatTensor<Self>, others: FloatTensor<Self>, call: Call) -> FloatTensor<Self> {
+        match AttendBackward(call.clone()).prepare::<C>([q.node(), others.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let ids = [prep.checkpoint(&q), prep.checkpoint(&tokens)];
-                let output = B::tensor_attention(q.into_primitive(), tokens.into_primitive(), how);
+                let ids = [prep.checkpoint(&q), prep.checkpoint(&others)];
+                let output = B::tensor_attention(q.into_primitive(), others.into_primitive(), call);
                 prep.finish((ids, output.clone()), output)
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(B::tensor_attention(q.into_primitive(), tokens.into_primitive(), how))
+                prep.finish(B::tensor_attention(q.into_primitive(), others.into_primitive(), call))
             }
         }
     }
 
     fn tensor_attention_backward(
         q: FloatTensor<Self>,
-        tokens: FloatTensor<Self>,
+        others: FloatTensor<Self>,
         output: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        how: Attend,
+        call: Call,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let [q, tokens, output, gradient] = [q, tokens, output, gradient].map(|t| t.into_primitive());
-        let (dq, dtokens) = B::tensor_attention_backward(q, tokens, output, gradient, how);
-        (Self::from_inner(dq), Self::from_inner(dtokens))
+        let [q, others, output, gradient] = [q, others, output, gradient].map(|t| t.into_primitive());
+        let (dq, dothers) = B::tensor_attention_backward(q, others, output, gradient, call);
+        (Self::from_inner(dq), Self::from_inner(dothers))
     }
 }

@@ -45,22 +45,55 @@ fn the_operation_and_the_composed_body_agree_forward_and_backward() {
         let q = operand(problem.queries, 4, problem.width);
         let keys: Vec<_> = problem.keys.iter().map(|m| operand(*m, 2, problem.width)).collect();
         let values: Vec<_> = problem.keys.iter().map(|m| operand(*m, 2, problem.value_width)).collect();
+        // Of a pair with the queries for each head, of the last two axes for all; a sink where there are several axes.
+        let last = problem.keys.len();
+        let tokens = |axis: usize| if axis == 0 { problem.queries } else { problem.keys[axis - 1] };
+        let bias = |axes: (usize, usize), [batch, heads]: [usize; 2]| PairBias {
+            axes,
+            values: normal([batch, heads, tokens(axes.0), tokens(axes.1)], &device).require_grad(),
+        };
+        let mut biases = vec![bias((0, 1), [2, 4])];
+        biases.extend((last > 1).then(|| bias((last - 1, last), [1, 1])));
+        let sink = (last > 1).then(|| normal([4], &device).require_grad());
+        let operands = Operands { q, keys, values, biases, sink };
         let weights = (normal([2, 4, problem.queries, 3], &device), normal([2, 4, problem.queries], &device));
         // Of rows that see nothing, whose lse is −∞, there are some too.
         let finite = |attended: Attended| Attended { lse: attended.lse.clamp_min(-1e6), ..attended };
-        let ours = finite(tensor_attention(q.clone(), keys.clone(), values.clone(), &how).expect("tensors that fit"));
-        let plain = finite(composed(q.clone(), &keys, &values, &how));
+        let ours = finite(tensor_attention(operands.clone(), &how).expect("tensors that fit"));
+        let plain = finite(composed(operands.clone(), &how));
         assert!(difference(ours.out.clone(), plain.out.clone()) < 1e-5, "out of {problem:?}");
         assert!(difference(ours.lse.clone(), plain.lse.clone()) < 1e-5, "lse of {problem:?}");
         let gradients = |attended: Attended| {
             let loss = (attended.out * weights.0.clone()).sum() + (attended.lse * weights.1.clone()).sum();
             let gradients = loss.backward();
-            let all = [&q].into_iter().chain(&keys).chain(&values);
-            all.map(|x| x.grad(&gradients).expect("every operand has a gradient")).collect::<Vec<_>>()
+            let Operands { q, keys, values, biases, sink } = &operands;
+            let all = [q].into_iter().chain(keys).chain(values).chain(biases.iter().map(|bias| &bias.values));
+            let all = all.map(|x| x.grad(&gradients).expect("every operand has a gradient").flatten::<1>(0, 3));
+            all.chain(sink.as_ref().and_then(|sink| sink.grad(&gradients))).collect::<Vec<_>>()
         };
         for (index, (a, b)) in gradients(ours).into_iter().zip(gradients(plain)).enumerate() {
             assert!(difference(a, b) < 2e-5, "gradient {index} of {problem:?}");
         }
+    }
+}
+
+#[test]
+fn biases_and_sinks_that_do_not_fit_are_refused_by_name() {
+    let device = Device::flex();
+    let how = Attend { problem: Problem { heads: 2, key_heads: 2, ..Problem::new(3, 4, 5, 0.4) }, hidden: None };
+    let x = || normal([1, 2, 4, 5], &device);
+    let plain = || Operands::new(x(), vec![x(), x()], vec![x(), x()]);
+    let bias = |axes, shape: [usize; 4]| PairBias { axes, values: normal(shape, &device) };
+    let refused = [
+        (vec![bias((1, 1), [1, 1, 4, 4])], None, "axes 1 and 1"),
+        (vec![bias((0, 3), [1, 1, 4, 4])], None, "axes 0 and 3"),
+        (vec![bias((0, 1), [2, 2, 4, 4])], None, "[2, 2, 4, 4]"),
+        (vec![bias((0, 1), [1, 1, 4, 4]), bias((0, 1), [1, 2, 4, 4])], None, "two biases"),
+        (vec![], Some(normal([3], &device)), "sink of [3]"),
+    ];
+    for (biases, sink, part) in refused {
+        let message = tensor_attention(Operands { biases, sink, ..plain() }, &how).expect_err(part).to_string();
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
 }
 
@@ -116,7 +149,7 @@ fn rotary_positions_count_by_their_differences() {
         let [q, a, b] = [0, 1, 2].map(|by| rotary::rotated(x.clone().roll_dim(by, 2), first, 50.0));
         let values = vec![x.clone(), x.clone()];
         let how = Attend { problem: problem(()), hidden: None };
-        tensor_attention(q, vec![a, b], values, &how).expect("tensors that fit").lse
+        tensor_attention(Operands::new(q, vec![a, b], values), &how).expect("tensors that fit").lse
     };
     assert!(difference(lse(0), lse(13)) < 1e-4);
 }
