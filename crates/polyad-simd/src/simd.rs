@@ -69,7 +69,7 @@ pub fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if level >= Level::Avx512
-            && let Some(simd) = Avx512::detect()
+            && let Some(simd) = Avx512::<false>::detect()
         {
             return simd.vectorise(kernel);
         }
