@@ -16,6 +16,7 @@
 //!
 //! Tasks do not depend on the number of threads, and their results are joined in order: the same bits on any number.
 
+use crate::bfloat16::{self, Half};
 use crate::deal::{deal, place, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length};
@@ -61,6 +62,7 @@ pub(crate) fn workspace(problem: &Problem) -> usize {
     let parts = parts(problem, &shape, ROWS);
     Arena::LOST
         + shape.numbers(problem, false)
+        + Half::numbers(&shape, false)
         + hands(problem, &shape, parts) * scratch(&shape)
         + padded(problem.rows() * parts * record(problem))
 }
@@ -121,13 +123,14 @@ pub(crate) fn compute<E: Element>(
     let records = arena.take(problem.rows() * parts * record(problem));
     let scratch_of_all = arena.take(hands * scratch(&shape));
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
+    let half = bfloat16::applies::<E>(problem, level).then(|| Half::new(&prepared, &mut arena, false));
 
     let tasks = with_own(blocks(problem, &shape, ROWS, parts), &mut *records, record(problem));
     let scores = deal(tasks, hands)
         .into_par_iter()
         .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
         .map(|(tasks, scratch)| {
-            let mut hand = Hand::new(&prepared, scratch);
+            let mut hand = Hand::new(&prepared, half.as_ref(), scratch);
             tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
         })
         .sum();
@@ -171,7 +174,7 @@ pub(crate) fn rows_one_by_one<E: Element>(
         .zip(records.par_chunks_mut(each * record(problem)))
         .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
         .map(|((rows, records), scratch)| {
-            let mut hand = Hand::new(&prepared, scratch);
+            let mut hand = Hand::new(&prepared, None, scratch);
             let one = |(row, record): (&usize, &mut [f32])| {
                 let (head, query) = (row / problem.queries, row % problem.queries);
                 hand.run(&Block { head, queries: query..query + 1, part: (0, 1) }, record)
@@ -246,12 +249,19 @@ pub(crate) fn join<E: Element>(
 
 /// Numbers of a hand's scratch.
 fn scratch(shape: &Shape) -> usize {
-    ROWS * (2 * shape.key_width + 4 * shape.value_width + SPAN) + padded(ROWS)
+    MOST_ROWS * (2 * shape.key_width + 2 * shape.value_width + SPAN)
+        + ROWS * 2 * shape.value_width
+        + padded(ROWS)
+        + bfloat16::Batch::numbers(shape)
 }
+
+/// Rows computed at once, at most.
+const MOST_ROWS: usize = if bfloat16::ROWS > ROWS { bfloat16::ROWS } else { ROWS };
 
 /// Whoever computes tasks, with scratch of its own.
 struct Hand<'a> {
     prepared: &'a Prepared<'a>,
+    half: Option<(&'a Half<'a>, bfloat16::Batch<'a>)>,
     modulated: &'a mut [f32],
     key_slots: &'a mut [f32],
     value_slots: &'a mut [f32],
@@ -262,16 +272,17 @@ struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    fn new(prepared: &'a Prepared<'a>, scratch: &'a mut [f32]) -> Self {
+    fn new(prepared: &'a Prepared<'a>, half: Option<&'a Half<'a>>, scratch: &'a mut [f32]) -> Self {
         let (keys, values) = (prepared.shape.key_width, prepared.shape.value_width);
         let mut arena = Arena::new(scratch);
         Hand {
             prepared,
-            modulated: arena.take(ROWS * keys),
-            key_slots: arena.take(ROWS * keys),
-            value_slots: arena.take(ROWS * values),
-            scores: arena.take(ROWS * SPAN),
-            sums: arena.take(ROWS * values),
+            half: half.map(|half| (half, bfloat16::Batch::new(prepared.shape, prepared.level, &mut arena))),
+            modulated: arena.take(MOST_ROWS * keys),
+            key_slots: arena.take(MOST_ROWS * keys),
+            value_slots: arena.take(MOST_ROWS * values),
+            scores: arena.take(MOST_ROWS * SPAN),
+            sums: arena.take(MOST_ROWS * values),
             running: Running {
                 width: values,
                 out: arena.take(ROWS * values),
@@ -285,7 +296,7 @@ impl<'a> Hand<'a> {
 
     /// Computes a block into its records. Gives the number of scores.
     fn run(&mut self, block: &Block, records: &mut [f32]) -> u64 {
-        let Hand { prepared, modulated, key_slots, value_slots, scores, sums, running, batch } = self;
+        let Hand { prepared, half, modulated, key_slots, value_slots, scores, sums, running, batch } = self;
         let (problem, shape, level) = (prepared.problem, prepared.shape, prepared.level);
         running.reset();
         let key_head = shape.key_head(problem, block.head);
@@ -294,33 +305,49 @@ impl<'a> Hand<'a> {
         let q = &prepared.q[(block.head * problem.queries + block.queries.start) * keys..];
         let inner = problem.keys[shape.inner];
         let inner_values = &prepared.values[shape.inner][key_head * inner * values..(key_head + 1) * inner * values];
+        let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
+        let rows = if half.is_some() { bfloat16::ROWS } else { ROWS };
         let mut computed = 0;
-        walk(prepared, block, ROWS, batch, |batch| {
+        walk(prepared, block, rows, batch, |batch| {
+            let count = batch.rows.len();
             fill_slots(prepared, batch, key_head, (keys, &prepared.keys), key_slots);
             fill_slots(prepared, batch, key_head, (values, &prepared.values), value_slots);
             dispatch(level, Modulate { rows: &batch.rows, width: keys, tokens: q, slots: key_slots, out: modulated });
+            if let Some((_, rounded)) = &mut half {
+                rounded.set_modulated(modulated, keys, count);
+            }
             let seen = batch.span();
             for span in spans(seen.clone()) {
-                own.compute(batch, &span, modulated, scores, None);
-                computed += (batch.rows.len() * columns(&span)) as u64;
+                if let Some((half, rounded)) = &half {
+                    half.along_features((0, key_head), rounded.modulated, count, &span, scores);
+                    own.finish(batch, &span, scores, None);
+                } else {
+                    own.compute(batch, &span, modulated, scores, None);
+                }
+                computed += (count * columns(&span)) as u64;
                 let weigh = Weigh { rows: &batch.rows, running, scores, stride: SPAN, columns: columns(&span) };
                 dispatch(level, weigh);
                 drop_weights(prepared, block, batch, &span, scores);
                 let from = seen.start.max(span.start);
-                Product {
-                    rows: batch.rows.len(),
-                    depth: span.end - from,
-                    columns: values,
-                    a: &scores[from - span.start..],
-                    a_row: SPAN,
-                    a_column: 1,
-                    b: &inner_values[from * values..],
-                    b_row: values,
-                    b_group: GROUP,
-                    c_row: values,
-                    add: false,
+                if let Some((half, rounded)) = &mut half {
+                    rounded.set_weights(scores, columns(&span), count);
+                    half.along_tokens((1, key_head), rounded.weights, count, (from, &span), sums, false);
+                } else {
+                    Product {
+                        rows: count,
+                        depth: span.end - from,
+                        columns: values,
+                        a: &scores[from - span.start..],
+                        a_row: SPAN,
+                        a_column: 1,
+                        b: &inner_values[from * values..],
+                        b_row: values,
+                        b_group: GROUP,
+                        c_row: values,
+                        add: false,
+                    }
+                    .run(level, sums);
                 }
-                .run(level, sums);
                 dispatch(level, Gather { rows: &batch.rows, running, slots: value_slots, sums });
             }
         });

@@ -38,7 +38,7 @@ impl Scores<'_> {
         span: &Range<usize>,
         modulated: &[f32],
         scores: &mut [f32],
-        mut slopes: Option<&mut [f32]>,
+        slopes: Option<&mut [f32]>,
     ) {
         let Prepared { problem, shape, level, .. } = self.prepared;
         let rows = batch.rows.len();
@@ -58,6 +58,12 @@ impl Scores<'_> {
             add: false,
         }
         .run(*level, scores);
+        self.finish(batch, span, scores, slopes);
+    }
+
+    /// What [`Scores::compute`] does after the product.
+    pub fn finish(&self, batch: &Batch, span: &Range<usize>, scores: &mut [f32], mut slopes: Option<&mut [f32]>) {
+        let Prepared { problem, shape, .. } = self.prepared;
         let entry = self.head / problem.heads;
         let hidden = self.prepared.hidden.get(shape.inner).copied().flatten();
         for (index, (row, scores)) in batch.rows.iter().zip(scores.chunks_exact_mut(SPAN)).enumerate() {

@@ -167,7 +167,7 @@ pub(crate) fn backward<E: Element>(
     let operands = operands(&plan, inputs, level, &mut arena);
     let rows = Rows::new(&plan.plain, &plan.shape, upstream, &mut arena);
     let hand = |scratch| backward::Hand::new(&operands, &divided, &rows, scratch);
-    crate::backward::run(&plan.plain, inputs, &divided, &rows, gradients, arena, hand)
+    crate::backward::run(&plan.plain, inputs, (&divided, &[]), &rows, gradients, arena, hand)
 }
 
 /// The greater number; NaN if there is one, so that it comes to light.

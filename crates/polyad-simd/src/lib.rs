@@ -9,11 +9,11 @@
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
+pub mod bfloat16;
 pub mod conv;
 mod dot;
 mod exp;
 pub mod gemm;
-pub mod half;
 mod level;
 pub mod peak;
 mod portable;

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::amx;
-use crate::half::{Half, HalfKernel, dispatch_half};
+use crate::bfloat16::{Half, HalfKernel, dispatch_half};
 use crate::level::Level;
 use crate::simd::{Kernel, LANES, Simd, dispatch};
 use std::hint::black_box;
@@ -57,7 +57,7 @@ impl HalfKernel for HalfMultiplyAdds {
     }
 }
 
-/// [`multiply_add_rate`] of bfloat16 numbers, with the instruction that [`crate::half::Product`] uses on `level`: tiles, or
+/// [`multiply_add_rate`] of bfloat16 numbers, with the instruction that [`crate::bfloat16::Product`] uses on `level`: tiles, or
 /// AVX-512 BF16. Levels without either have plain code for these numbers, which says nothing of a processor.
 pub fn half_multiply_add_rate(level: Level) -> f64 {
     #[cfg(target_arch = "x86_64")]

@@ -2,7 +2,7 @@
 //!
 //! The types can only be made by `detect`, so every method may rely on the processor having the instructions.
 
-use crate::half::{Half, HalfKernel};
+use crate::bfloat16::{Half, HalfKernel};
 use crate::level::Level;
 use crate::simd::{Kernel, LANES, Simd};
 use std::arch::x86_64::*;
@@ -256,7 +256,13 @@ impl Half for Avx512<true> {
     #[inline(always)]
     fn dot(self, a: Self::Pairs, b: Self::Pairs, c: Self::V) -> Self::V {
         // SAFETY: `self` proves AVX-512 BF16; the register types have the same bits.
-        unsafe { _mm512_dpbf16_ps(c, std::mem::transmute::<__m512i, __m512bh>(a), std::mem::transmute(b)) }
+        unsafe {
+            _mm512_dpbf16_ps(
+                c,
+                std::mem::transmute::<__m512i, __m512bh>(a),
+                std::mem::transmute::<__m512i, __m512bh>(b),
+            )
+        }
     }
     #[inline(always)]
     fn transpose(self, rows: [Self::Pairs; LANES]) -> [Self::Pairs; LANES] {

@@ -9,7 +9,7 @@ use crate::gemm::GROUP;
 use crate::level::Level;
 use crate::simd::LANES;
 
-/// A product, see the head of [`crate::half`]. Strides are in numbers of their array.
+/// A product, see the head of [`crate::bfloat16`]. Strides are in numbers of their array.
 #[derive(Debug, Clone, Copy)]
 pub struct Product<'a> {
     /// Rows of `a` and `c`, a multiple of [`super::BLOCK`].
@@ -170,7 +170,7 @@ fn strip<S: Half, const M: usize, const N: usize>(simd: S, job: &Product<'_>, c:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::half::{narrow, widen};
+    use crate::bfloat16::{narrow, widen};
 
     fn numbers(count: usize, seed: usize) -> Vec<u16> {
         (0..count).map(|i| narrow(((i + seed) * 2_654_435_761 % 1009) as f32 / 500.0 - 1.0)).collect()
