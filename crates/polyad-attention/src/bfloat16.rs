@@ -25,12 +25,12 @@
 //! # Layout
 //! | what | layout |
 //! |---|---|
-//! | inner keys, inner values, by features | `[key heads, m / 64, width / 2, 64, 2]`: a score's product runs along features |
-//! | inner keys, inner values, by tokens | `[key heads, m / 2, width, 2]`: a sum over tokens runs along those |
-//! | weights of a batch, by rows | `[rows / 2, 256, 2]`: a sum over rows runs along those |
+//! | inner keys, inner values, by features | `[key heads, m / 32, width / 2, 32, 2]`: a score's product runs along features |
+//! | inner keys, inner values, by tokens | `[key heads, width / 32, m / 2, 32, 2]`: a sum over tokens runs along those |
+//! | weights of a batch, by rows | `[256 / 32, rows / 2, 32, 2]`: a sum over rows runs along those |
 //!
-//! Sums for inner tokens are kept transposed, `[width, m]`: so it is the rows' operands that have to be turned, which are
-//! narrower than their weights.
+//! Sums for inner tokens are kept transposed, `[m / 32, width, 32]`: so it is the rows' operands that have to be turned,
+//! which are narrower than their weights.
 
 mod round;
 
@@ -38,7 +38,7 @@ use crate::element::Element;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::Problem;
 use crate::scores::{SPAN, columns};
-use polyad_simd::bfloat16::{BLOCK, Product, dispatch_half, halves};
+use polyad_simd::bfloat16::{BLOCK, Product, Session, dispatch_half, halves};
 use polyad_simd::gemm::GROUP;
 use polyad_simd::{LANES, Level};
 use rayon::prelude::*;
@@ -88,8 +88,8 @@ impl<'a> Half<'a> {
     pub fn numbers(shape: &Shape, backward: bool) -> usize {
         let tokens = shape.key_heads * inner_room(shape);
         let [keys, values] = [shape.key_width, shape.value_width];
-        let forward = room(tokens * whole(keys)) + room(tokens * values);
-        forward + if backward { room(tokens * whole(values)) + room(tokens * keys) } else { 0 }
+        let forward = room(tokens * whole(keys)) + room(tokens * whole(values));
+        forward + if backward { room(tokens * whole(values)) + room(tokens * whole(keys)) } else { 0 }
     }
 
     /// Forward wants keys by features and values by tokens, backward both of both.
@@ -99,25 +99,23 @@ impl<'a> Half<'a> {
         let tokens = shape.key_heads * inner_room(shape);
         let mut half = Half { prepared, by_features: [&[]; 2], by_tokens: [&[]; 2] };
         for (side, array) in [prepared.keys[shape.inner], prepared.values[shape.inner]].into_iter().enumerate() {
-            let width = widths(shape)[side];
-            // The tokens of a group.
-            let tokens_of = |group: usize| {
-                let (head, first) = (group / shape.groups, group % shape.groups * GROUP);
-                &array[(head * inner + first) * width..(head * inner + (first + GROUP).min(inner)) * width]
-            };
+            let (width, whole) = (widths(shape)[side], whole(widths(shape)[side]));
             if side == 0 || backward {
-                let to = take(arena, tokens * whole(width));
-                to.par_chunks_mut(GROUP * whole(width)).enumerate().for_each(|(group, to)| {
-                    dispatch_half(level, ByFeatures { from: tokens_of(group), width, to });
+                let to = take(arena, tokens * whole);
+                to.par_chunks_mut(BLOCK * whole).enumerate().for_each(|(group, to)| {
+                    let (head, first) = (group * BLOCK / inner_room(shape), group * BLOCK % inner_room(shape));
+                    let rows = first.min(inner)..(first + BLOCK).min(inner);
+                    let from = &array[(head * inner + rows.start) * width..(head * inner + rows.end) * width];
+                    dispatch_half(level, ByFeatures { from, width, to });
                 });
                 half.by_features[side] = to;
             }
             if side == 1 || backward {
-                let to = take(arena, tokens * width);
-                to.par_chunks_mut(GROUP * width).enumerate().for_each(|(group, to)| {
-                    let from = tokens_of(group);
-                    let rows = from.len() / width;
-                    dispatch_half(level, InPairs { from, from_row: width, rows, columns: width, to, to_row: width });
+                let to = take(arena, tokens * whole);
+                to.par_chunks_mut(BLOCK * inner_room(shape)).enumerate().for_each(|(group, to)| {
+                    let (head, first) = (group * BLOCK / whole, group * BLOCK % whole);
+                    let (from, columns) = (&array[head * inner * width + first..], BLOCK.min(width - first));
+                    dispatch_half(level, InPairs { from, from_row: width, rows: inner, columns, to, to_group: 0 });
                 });
                 half.by_tokens[side] = to;
             }
@@ -138,9 +136,9 @@ impl<'a> Half<'a> {
     /// `to[r] = rows[r] · inner tokens` of a span, by keys (side 0) or values, for so many rows rounded up to whole blocks.
     pub fn along_features(
         &self,
+        session: &Session,
         (side, key_head): (usize, usize),
-        rows: &[u16],
-        count: usize,
+        (rows, count): (&[u16], usize),
         span: &Range<usize>,
         to: &mut [f32],
     ) {
@@ -152,26 +150,27 @@ impl<'a> Half<'a> {
             a: rows,
             a_row: width,
             b: &self.by_features[side][(key_head * inner_room(self.prepared.shape) + span.start) * width..],
-            b_row: 2 * GROUP,
-            b_group: GROUP * width,
+            b_row: 2 * BLOCK,
+            b_group: BLOCK * width,
             c_row: SPAN,
+            c_group: BLOCK,
             add: false,
         }
-        .run(self.prepared.level, to);
+        .run(session, to);
     }
 
     /// `to[r] (+)= Σ numbers[r, token] inner[token]` over the tokens of a span from `from` on. What `numbers` has for those
     /// of their block that are before it, or after the span, must be 0.
     pub fn along_tokens(
         &self,
+        session: &Session,
         (side, key_head): (usize, usize),
-        numbers: &[u16],
-        count: usize,
+        (numbers, count): (&[u16], usize),
         (from, span): (usize, &Range<usize>),
         to: &mut [f32],
         add: bool,
     ) {
-        let width = widths(self.prepared.shape)[side];
+        let (width, room) = (widths(self.prepared.shape)[side], inner_room(self.prepared.shape));
         let from = from / BLOCK * BLOCK;
         Product {
             rows: whole(count),
@@ -179,19 +178,21 @@ impl<'a> Half<'a> {
             columns: width,
             a: &numbers[from - span.start..],
             a_row: SPAN,
-            b: &self.by_tokens[side][(key_head * inner_room(self.prepared.shape) + from) * width..],
-            b_row: 2 * width,
-            b_group: 2 * GROUP,
+            b: &self.by_tokens[side][key_head * room * whole(width) + from * BLOCK..],
+            b_row: 2 * BLOCK,
+            b_group: room * BLOCK,
             c_row: width,
+            c_group: BLOCK,
             add,
         }
-        .run(self.prepared.level, to);
+        .run(session, to);
     }
 }
 
 /// Adds one inner token's share of sums that are transposed, as [`Side::add_to_inner`] leaves them.
-pub(crate) fn add_turned(shape: &Shape, sums: &[f32], token: usize, to: &mut [f32]) {
-    to.iter_mut().zip(sums[token..].iter().step_by(inner_room(shape))).for_each(|(to, x)| *to += x);
+pub(crate) fn add_turned(sums: &[f32], token: usize, width: usize, to: &mut [f32]) {
+    let own = &sums[token / BLOCK * BLOCK * whole(width) + token % BLOCK..];
+    to.iter_mut().zip(own.iter().step_by(BLOCK)).for_each(|(to, x)| *to += x);
 }
 
 fn widths(shape: &Shape) -> [usize; 2] {
@@ -200,7 +201,7 @@ fn widths(shape: &Shape) -> [usize; 2] {
 
 /// What forward's products are given of a batch.
 pub(crate) struct Batch<'a> {
-    level: Level,
+    pub session: Session,
     /// `[rows, whole width]`
     pub modulated: &'a mut [u16],
     /// `[rows, 256]`
@@ -214,32 +215,37 @@ impl<'a> Batch<'a> {
     }
 
     pub fn new(shape: &Shape, level: Level, arena: &mut Arena<'a>) -> Self {
-        Batch { level, modulated: take(arena, ROWS * whole(shape.key_width)), weights: take(arena, ROWS * SPAN) }
+        Batch {
+            session: Session::new(level),
+            modulated: take(arena, ROWS * whole(shape.key_width)),
+            weights: take(arena, ROWS * SPAN),
+        }
     }
 
     /// Rounds modulated queries.
     pub fn set_modulated(&mut self, from: &[f32], width: usize, rows: usize) {
         let to = &mut *self.modulated;
-        dispatch_half(self.level, Narrow { from, from_row: width, rows, columns: width, to, to_row: whole(width) });
+        dispatch_half(
+            self.session.level(),
+            Narrow { from, from_row: width, rows, columns: width, to, to_row: whole(width) },
+        );
     }
 
     /// Rounds weights.
     pub fn set_weights(&mut self, from: &[f32], columns: usize, rows: usize) {
         let to = &mut *self.weights;
-        dispatch_half(self.level, Narrow { from, from_row: SPAN, rows, columns, to, to_row: SPAN });
+        dispatch_half(self.session.level(), Narrow { from, from_row: SPAN, rows, columns, to, to_row: SPAN });
     }
 }
 
 /// What one side of backward's products, keys and slopes or values and weights, is given of a batch.
 pub(crate) struct Side<'a> {
-    level: Level,
+    pub session: Session,
     width: usize,
-    /// Where sums for a head's inner tokens have their next row.
-    inner_room: usize,
     /// `[rows, whole width]` and `[whole width, rows]`
     pub modulated: &'a mut [u16],
     turned: &'a mut [u16],
-    /// `[rows, 256]` and `[rows / 2, 256, 2]`
+    /// `[rows, 256]` and `[256 / 32, rows / 2, 32, 2]`
     pub numbers: &'a mut [u16],
     in_pairs: &'a mut [u16],
 }
@@ -257,7 +263,7 @@ impl<'a> Side<'a> {
             let mut take = |numbers: usize| take(arena, BACKWARD_ROWS * numbers);
             let (modulated, turned) = (take(whole(width)), take(whole(width)));
             let (numbers, in_pairs) = (take(SPAN), take(SPAN));
-            Side { level, width, inner_room: inner_room(shape), modulated, turned, numbers, in_pairs }
+            Side { session: Session::new(level), width, modulated, turned, numbers, in_pairs }
         })
     }
 
@@ -265,34 +271,41 @@ impl<'a> Side<'a> {
     pub fn set_modulated(&mut self, from: &[f32], rows: usize) {
         let width = self.width;
         let to = &mut *self.modulated;
-        dispatch_half(self.level, Narrow { from, from_row: width, rows, columns: width, to, to_row: whole(width) });
+        dispatch_half(
+            self.session.level(),
+            Narrow { from, from_row: width, rows, columns: width, to, to_row: whole(width) },
+        );
         let to = &mut *self.turned;
-        dispatch_half(self.level, Turned { from, width, rows, to, to_row: BACKWARD_ROWS });
+        dispatch_half(self.session.level(), Turned { from, width, rows, to, to_row: BACKWARD_ROWS });
     }
 
     /// Rounds weights or slopes.
     pub fn set_numbers(&mut self, from: &[f32], columns: usize, rows: usize) {
         let to = &mut *self.numbers;
-        dispatch_half(self.level, Narrow { from, from_row: SPAN, rows, columns, to, to_row: SPAN });
+        dispatch_half(self.session.level(), Narrow { from, from_row: SPAN, rows, columns, to, to_row: SPAN });
         let to = &mut *self.in_pairs;
-        dispatch_half(self.level, InPairs { from, from_row: SPAN, rows, columns, to, to_row: SPAN });
+        dispatch_half(
+            self.session.level(),
+            InPairs { from, from_row: SPAN, rows, columns, to, to_group: BLOCK * BACKWARD_ROWS },
+        );
     }
 
     /// `to[l, token] += Σ numbers[r, token] modulated[r, l]` for the tokens of a span from `from` on; `to` begins at token 0.
     pub fn add_to_inner(&self, count: usize, (from, span): (usize, &Range<usize>), to: &mut [f32]) {
-        let from = from / LANES * LANES;
+        let from = from / BLOCK * BLOCK;
         Product {
             rows: whole(self.width),
             depth: whole(count),
             columns: (span.end - from).next_multiple_of(LANES),
             a: self.turned,
             a_row: BACKWARD_ROWS,
-            b: &self.in_pairs[2 * (from - span.start)..],
-            b_row: 2 * SPAN,
-            b_group: 2 * GROUP,
-            c_row: self.inner_room,
+            b: &self.in_pairs[(from - span.start) * BACKWARD_ROWS..],
+            b_row: 2 * BLOCK,
+            b_group: BLOCK * BACKWARD_ROWS,
+            c_row: BLOCK,
+            c_group: BLOCK * whole(self.width),
             add: true,
         }
-        .run(self.level, &mut to[from..]);
+        .run(&self.session, &mut to[from * whole(self.width)..]);
     }
 }

@@ -319,7 +319,8 @@ impl<'a> Hand<'a> {
             let seen = batch.span();
             for span in spans(seen.clone()) {
                 if let Some((half, rounded)) = &half {
-                    half.along_features((0, key_head), rounded.modulated, count, &span, scores);
+                    let rows = (&*rounded.modulated, count);
+                    half.along_features(&rounded.session, (0, key_head), rows, &span, scores);
                     own.finish(batch, &span, scores, None);
                 } else {
                     own.compute(batch, &span, modulated, scores, None);
@@ -331,7 +332,8 @@ impl<'a> Hand<'a> {
                 let from = seen.start.max(span.start);
                 if let Some((half, rounded)) = &mut half {
                     rounded.set_weights(scores, columns(&span), count);
-                    half.along_tokens((1, key_head), rounded.weights, count, (from, &span), sums, false);
+                    let weights = (&*rounded.weights, count);
+                    half.along_tokens(&rounded.session, (1, key_head), weights, (from, &span), sums, false);
                 } else {
                     Product {
                         rows: count,

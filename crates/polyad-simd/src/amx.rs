@@ -5,6 +5,8 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 /// Rows of a tile, and pairs of numbers in one of its rows.
@@ -41,9 +43,16 @@ fn permitted() -> bool {
     result == 0
 }
 
-/// A proof that all eight tiles of this thread are configured as 16 rows of 64 bytes. Dropping it gives them back, after
-/// which a change of threads need not save them.
-pub struct Tiles(());
+/// A proof that all eight tiles of this thread are configured as 16 rows of 64 bytes, so it stays in its thread. Dropping
+/// the last of a thread gives the tiles back, after which a change of threads need not save them. Either takes about as
+/// long as a product of small matrices.
+#[derive(Debug)]
+pub struct Tiles(PhantomData<*const ()>);
+
+thread_local! {
+    /// How many there are of [`Tiles`].
+    static PROOFS: Cell<usize> = const { Cell::new(0) };
+}
 
 #[repr(C, align(64))]
 struct Configuration([u8; 64]);
@@ -67,16 +76,20 @@ impl Tiles {
         if !is_present() {
             return None;
         }
-        // SAFETY: the processor has AMX and the system permits it; the configuration is 64 bytes of palette 1.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const WHOLE, options(nostack, readonly)) };
-        Some(Tiles(()))
+        if PROOFS.replace(PROOFS.get() + 1) == 0 {
+            // SAFETY: the processor has AMX and the system permits it; the configuration is 64 bytes of palette 1.
+            unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const WHOLE, options(nostack, readonly)) };
+        }
+        Some(Tiles(PhantomData))
     }
 }
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: `self` proves AMX.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+        if PROOFS.replace(PROOFS.get() - 1) == 1 {
+            // SAFETY: `self` proves AMX, and no other proof of this thread's tiles is left.
+            unsafe { asm!("tilerelease", options(nostack, nomem)) };
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! ```text
 //! c[i, j] (+)= Σ_k a[i, k] · b[k, j]      b as [k / 2, j, 2]: two rows side by side
 //! 1. AMX: blocks of 32 x 32 sums in four tiles; 32 k an instruction
-//! 2. AVX-512 BF16: tiles of 4 rows and 4 vectors; 2 k an instruction
+//! 2. AVX-512 BF16: tiles of 8 rows and 2 vectors; 2 k an instruction
 //! ```
 
 mod product;
@@ -16,9 +16,10 @@ use crate::portable::Portable;
 use crate::simd::{LANES, Simd};
 #[cfg(target_arch = "x86_64")]
 use crate::x86::Avx512;
-pub use product::Product;
+pub use product::{Product, Session};
 
-/// Numbers of which rows of `a`, and the depth, must be whole multiples.
+/// Rows of `a`, and the depth, must be multiples of this; columns are in groups of so many, so that what a block needs of
+/// `b` is one run of memory.
 pub const BLOCK: usize = 2 * LANES;
 
 /// Vectors of pairs of bfloat16 numbers.

@@ -43,7 +43,7 @@ pub(super) fn finish<E: Element>(
                     let sums = &sums[places[2 * axis]..];
                     if is_turned(row / room) {
                         channels.fill(0.0);
-                        add_turned(shape, sums, row % room, channels);
+                        add_turned(sums, row % room, shape.key_width, channels);
                         shape.channels.collapse(axis + 1, 1.0, channels, sum);
                     } else {
                         let own = &sums[row % room * shape.key_width..][..shape.channels.count()];
@@ -58,7 +58,7 @@ pub(super) fn finish<E: Element>(
             for sums in shares_of(row / room).filter(|_| row % room < m) {
                 let sums = &sums[places[2 * axis + 1]..];
                 if is_turned(row / room) {
-                    add_turned(shape, sums, row % room, sum);
+                    add_turned(sums, row % room, shape.value_width, sum);
                 } else {
                     let own = &sums[row % room * shape.value_width..];
                     sum.iter_mut().zip(own).for_each(|(to, x)| *to += x);

@@ -94,9 +94,11 @@ impl Worker for Hand<'_> {
             let seen = batch.span();
             for (index, span) in spans(seen.clone()).enumerate() {
                 if let Some((half, sides)) = &half {
-                    half.along_features((0, key_head), sides[0].modulated, count, &span, scores);
+                    for (side, to) in [(0, &mut *scores), (1, &mut *slopes)] {
+                        let Side { session, modulated, .. } = &sides[side];
+                        half.along_features(session, (side, key_head), (modulated, count), &span, to);
+                    }
                     own.finish(batch, &span, scores, Some(&mut **caps));
-                    half.along_features((1, key_head), sides[1].modulated, count, &span, slopes);
                 } else {
                     own.compute(batch, &span, modulated[0], scores, Some(&mut **caps));
                     weight_gradients(prepared, key_head, count, &span, modulated[1], slopes);
@@ -132,7 +134,8 @@ impl Worker for Hand<'_> {
                         own.set_numbers(numbers, columns(&span), count);
                         own.add_to_inner(count, (from, &span), &mut to[place..]);
                         let to = &mut *sums[side];
-                        half.along_tokens((side, key_head), own.numbers, count, (from, &span), to, index > 0);
+                        let numbers = (&*own.numbers, count);
+                        half.along_tokens(&own.session, (side, key_head), numbers, (from, &span), to, index > 0);
                         continue;
                     }
                     let numbers = &numbers[from - span.start..];

@@ -31,7 +31,7 @@ impl HalfKernel for Narrow<'_> {
     }
 }
 
-/// `to[r / 2, column, r % 2] = from[r, column]`, and zeros for rows that there are not, as far as `to` goes or a whole block.
+/// `to[column / 32, r / 2, column % 32, r % 2] = from[r, column]`, and zeros for rows that are missing in the last block.
 pub(crate) struct InPairs<'a> {
     pub from: &'a [f32],
     pub from_row: usize,
@@ -39,7 +39,8 @@ pub(crate) struct InPairs<'a> {
     /// A multiple of [`LANES`].
     pub columns: usize,
     pub to: &'a mut [u16],
-    pub to_row: usize,
+    /// From a group of columns to the next.
+    pub to_group: usize,
 }
 
 impl HalfKernel for InPairs<'_> {
@@ -47,13 +48,15 @@ impl HalfKernel for InPairs<'_> {
 
     #[inline(always)]
     fn run<S: Half>(self, simd: S) {
-        let InPairs { from, from_row, rows, columns, to, to_row } = self;
+        let InPairs { from, from_row, rows, columns, to, to_group } = self;
         let zeros = [0.0; LANES];
-        for (pair, to) in to.chunks_exact_mut(2 * to_row).enumerate().take(rows.next_multiple_of(BLOCK) / 2) {
+        for pair in 0..rows.next_multiple_of(BLOCK) / 2 {
             let row = |row: usize| if row < rows { &from[row * from_row..][..columns] } else { &[] };
             let (first, second) = (vectors(row(2 * pair)), vectors(row(2 * pair + 1)));
-            for (index, to) in to[..2 * columns].as_chunks_mut().0.iter_mut().enumerate() {
+            for index in 0..columns / LANES {
                 let (first, second) = (first.get(index).unwrap_or(&zeros), second.get(index).unwrap_or(&zeros));
+                let place = index / 2 * to_group + (2 * pair + index % 2) * BLOCK;
+                let to = &mut to[place..].as_chunks_mut().0[0];
                 simd.store_pairs(simd.pairs(simd.load(first), simd.load(second)), to);
             }
         }
@@ -92,7 +95,7 @@ impl HalfKernel for Turned<'_> {
     }
 }
 
-/// `to[l / 2, token, l % 2] = from[token, l]` for a group of 64 tokens, zeros for those that there are not and for features
+/// `to[l / 2, token, l % 2] = from[token, l]` for a group of 32 tokens, zeros for those that there are not and for features
 /// to whole blocks.
 pub(crate) struct ByFeatures<'a> {
     /// `[tokens, width]`, the width a multiple of [`LANES`].

@@ -1,20 +1,17 @@
 //! The product of two matrices of bfloat16 numbers.
 
-#[cfg(target_arch = "x86_64")]
-use super::BLOCK;
-use super::{Half, HalfKernel, dispatch_half};
+use super::{BLOCK, Half, HalfKernel, dispatch_half};
 #[cfg(target_arch = "x86_64")]
 use crate::amx;
-use crate::gemm::GROUP;
 use crate::level::Level;
 use crate::simd::LANES;
 
 /// A product, see the head of [`crate::bfloat16`]. Strides are in numbers of their array.
 #[derive(Debug, Clone, Copy)]
 pub struct Product<'a> {
-    /// Rows of `a` and `c`, a multiple of [`super::BLOCK`].
+    /// Rows of `a` and `c`, a multiple of [`BLOCK`].
     pub rows: usize,
-    /// Columns of `a`, rows of `b`, a multiple of [`super::BLOCK`], not 0.
+    /// Columns of `a`, rows of `b`, a multiple of [`BLOCK`], not 0.
     pub depth: usize,
     /// Columns of `b` and `c`, a multiple of 16.
     pub columns: usize,
@@ -26,56 +23,77 @@ pub struct Product<'a> {
     pub b: &'a [u16],
     /// From two rows of `b` to the next two.
     pub b_row: usize,
-    /// From a group of [`GROUP`] columns of `b` to the next.
+    /// From a group of [`BLOCK`] columns of `b` to the next.
     pub b_group: usize,
     /// From a row of `c` to the next.
     pub c_row: usize,
+    /// From a group of [`BLOCK`] columns of `c` to the next.
+    pub c_group: usize,
     /// Whether to add to what is in `c`.
     pub add: bool,
 }
 
+/// What products of one thread are computed with: tiles from [`Level::Amx`] on, AVX-512 BF16 below, plain code where the
+/// processor lacks either. Making one takes a hundred cycles or two, so have one for many products.
+#[derive(Debug)]
+pub struct Session {
+    level: Level,
+    #[cfg(target_arch = "x86_64")]
+    tiles: Option<amx::Tiles>,
+}
+
+impl Session {
+    /// Products of this thread on `level`.
+    pub fn new(level: Level) -> Self {
+        Session {
+            level,
+            #[cfg(target_arch = "x86_64")]
+            tiles: if level >= Level::Amx { amx::Tiles::configure() } else { None },
+        }
+    }
+
+    /// The level.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+}
+
 impl Product<'_> {
-    /// Computes into `c`, on `level`: with tiles from [`Level::Amx`] on, with AVX-512 BF16 below where there is that, in
-    /// plain code elsewhere. Time: `rows · depth · columns` multiply-adds.
+    /// Computes into `c`. Time: `rows · depth · columns` multiply-adds.
     ///
     /// Sums are in single precision; levels add in different orders, and may take subnormal numbers as 0.
     ///
     /// # Panics
     /// Where a stride leads out of a slice, or a size is not the multiple it should be.
-    pub fn run(self, level: Level, c: &mut [f32]) {
+    pub fn run(self, session: &Session, c: &mut [f32]) {
         if self.rows == 0 || self.columns == 0 {
             return;
         }
         assert!(self.columns.is_multiple_of(LANES), "{} columns are no multiple of {LANES}", self.columns);
         assert!(
-            self.rows.is_multiple_of(super::BLOCK) && self.depth.is_multiple_of(super::BLOCK) && self.depth > 0,
+            self.rows.is_multiple_of(BLOCK) && self.depth.is_multiple_of(BLOCK) && self.depth > 0,
             "{} rows and depth {} are not multiples of {}",
             self.rows,
             self.depth,
-            super::BLOCK
+            BLOCK
         );
         let last = |count: usize, stride: usize| (count - 1) * stride;
         assert!(last(self.rows, self.a_row) + self.depth <= self.a.len(), "the first matrix is too short");
-        let groups = self.columns.div_ceil(GROUP);
-        let rest = self.columns - last(groups, GROUP);
-        // With a negative step between groups there would be none to check; strides here are not negative.
-        let end = last(self.depth / 2, self.b_row) + last(groups, self.b_group);
-        let widest = if groups > 1 { end - self.b_group + 2 * GROUP } else { 0 };
-        assert!((end + 2 * rest).max(widest) <= self.b.len(), "the second matrix is too short");
-        assert!(last(self.rows, self.c_row) + self.columns <= c.len(), "the product is too short");
+        // The last group may be half a one, the one before ends further on if groups overlap.
+        let groups = self.columns.div_ceil(BLOCK);
+        let rest = self.columns - last(groups, BLOCK);
+        let end = |group: usize| match groups {
+            1 => rest,
+            _ => (last(groups, group) + rest).max(last(groups - 1, group) + BLOCK),
+        };
+        let b_end = last(self.depth / 2, self.b_row) + 2 * end(self.b_group.div_ceil(2));
+        assert!(b_end <= self.b.len(), "the second matrix is too short");
+        assert!(last(self.rows, self.c_row) + end(self.c_group) <= c.len(), "the product is too short");
         #[cfg(target_arch = "x86_64")]
-        if level >= Level::Amx
-            && let Some(tiles) = amx::Tiles::configure()
-        {
-            return self.run_tiles(&tiles, c);
+        if let Some(tiles) = &session.tiles {
+            return self.run_tiles(tiles, c);
         }
-        dispatch_half(level, Run { job: self, c });
-    }
-
-    /// Where two columns of pairs begin in `b`.
-    #[inline(always)]
-    fn b_place(&self, column: usize) -> usize {
-        column / GROUP * self.b_group + column % GROUP * 2
+        dispatch_half(session.level, Run { job: self, c });
     }
 
     /// Columns outside: the second matrix, the greater one, is then read once.
@@ -86,9 +104,9 @@ impl Product<'_> {
                 let block = amx::Block {
                     a: self.a.as_ptr().wrapping_add(row * self.a_row),
                     a_row: size_of::<u16>() * self.a_row,
-                    b: self.b.as_ptr().wrapping_add(self.b_place(column)),
+                    b: self.b.as_ptr().wrapping_add(column / BLOCK * self.b_group),
                     b_row: size_of::<u16>() * self.b_row,
-                    c: c.as_mut_ptr().wrapping_add(row * self.c_row + column),
+                    c: c.as_mut_ptr().wrapping_add(row * self.c_row + column / BLOCK * self.c_group),
                     c_row: size_of::<f32>() * self.c_row,
                     depth: self.depth / BLOCK,
                     add: self.add,
@@ -112,32 +130,26 @@ impl HalfKernel for Run<'_, '_> {
     #[inline(always)]
     fn run<S: Half>(self, simd: S) {
         let Run { job, c } = self;
-        let mut column = 0;
-        while column < job.columns {
-            let left = (job.columns - column) / LANES;
-            column += LANES
-                * match left.min(GROUP / LANES - column % GROUP / LANES) {
-                    4 => strip::<S, 4, 4>(simd, &job, c, column),
-                    3 => strip::<S, 4, 3>(simd, &job, c, column),
-                    2 => strip::<S, 8, 2>(simd, &job, c, column),
-                    _ => strip::<S, 8, 1>(simd, &job, c, column),
-                };
+        for column in (0..job.columns).step_by(BLOCK) {
+            match job.columns - column {
+                LANES => strip::<S, 8, 1>(simd, &job, c, column / BLOCK),
+                _ => strip::<S, 8, 2>(simd, &job, c, column / BLOCK),
+            }
         }
     }
 }
 
-/// All rows, `M` at a time, of `N` vectors of columns. Gives `N`.
+/// All rows, `M` at a time, of `N` vectors of columns, a group.
 #[inline(always)]
-fn strip<S: Half, const M: usize, const N: usize>(simd: S, job: &Product<'_>, c: &mut [f32], column: usize) -> usize {
-    let first = job.b_place(column);
+fn strip<S: Half, const M: usize, const N: usize>(simd: S, job: &Product<'_>, c: &mut [f32], group: usize) {
     for row in (0..job.rows).step_by(M) {
         let mut sums = [[simd.splat(0.0); N]; M];
         // SAFETY: `Product::run` has checked that the last row and column of each matrix lie inside its slice, and that
         // the rows are whole multiples of M; all offsets here are at most those.
         unsafe {
             let a = job.a.as_ptr().add(row * job.a_row);
-            let b = job.b.as_ptr().add(first);
-            let c = c.as_mut_ptr().add(row * job.c_row + column);
+            let b = job.b.as_ptr().add(group * job.b_group);
+            let c = c.as_mut_ptr().add(row * job.c_row + group * job.c_group);
             if job.add {
                 for (m, sums) in sums.iter_mut().enumerate() {
                     for (n, sum) in sums.iter_mut().enumerate() {
@@ -164,7 +176,6 @@ fn strip<S: Half, const M: usize, const N: usize>(simd: S, job: &Product<'_>, c:
             }
         }
     }
-    N
 }
 
 #[cfg(test)]
@@ -188,18 +199,18 @@ mod tests {
             {
                 for add in [false, true] {
                     // Rows and groups a little longer than what is used of them.
-                    let (a_row, c_row, groups) = (depth + 6, columns + 3, columns.div_ceil(GROUP));
+                    let (a_row, c_row, groups) = (depth + 6, columns + 3, columns.div_ceil(BLOCK));
                     let a = numbers(rows * a_row, 0);
-                    let b = numbers(groups * depth * GROUP, 7);
+                    let b = numbers(groups * depth * BLOCK, 7);
                     let before: Vec<f32> = numbers(rows * c_row, 3).into_iter().map(widen).collect();
                     let mut c = before.clone();
-                    let (b_row, b_group) = (2 * GROUP, depth * GROUP);
-                    Product { rows, depth, columns, a: &a, a_row, b: &b, b_row, b_group, c_row, add }
-                        .run(level, &mut c);
+                    let (b_row, b_group, c_group) = (2 * BLOCK, depth * BLOCK, BLOCK);
+                    Product { rows, depth, columns, a: &a, a_row, b: &b, b_row, b_group, c_row, c_group, add }
+                        .run(&Session::new(level), &mut c);
                     for i in 0..rows {
                         for j in 0..columns {
                             let term = |k: usize| {
-                                let b = b[j / GROUP * b_group + k / 2 * b_row + j % GROUP * 2 + k % 2];
+                                let b = b[j / BLOCK * b_group + k / 2 * b_row + j % BLOCK * 2 + k % 2];
                                 f64::from(widen(a[i * a_row + k])) * f64::from(widen(b))
                             };
                             let start = if add { f64::from(before[i * c_row + j]) } else { 0.0 };
@@ -232,8 +243,9 @@ mod tests {
             b_row: 32,
             b_group: 0,
             c_row: 16,
+            c_group: 0,
             add: false,
         };
-        job.run(Level::Portable, &mut [0.0; 32 * 16]);
+        job.run(&Session::new(Level::Portable), &mut [0.0; 32 * 16]);
     }
 }
