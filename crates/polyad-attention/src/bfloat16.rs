@@ -14,8 +14,11 @@
 //!   weight by `u A_i` relatively, and lse by `u A_i`;
 //! - a normalised weight is off by `2 u A_i` relatively (its own error and that of the normaliser), and by u more where it
 //!   multiplies values: `|out − exact| <= (2 A_i + 1) u Σ P |v1 v2| + u |out|`, the last for rounding what comes out;
-//! - rounding of sums in single precision is less than a hundredth of that as long as rows have fewer than 2¹⁵ tuples at
-//!   once in one product; between products sums are compensated.
+//! - sums in single precision have at most 256 terms before a compensated one: less than a hundredth of u.
+//!
+//! Gradients follow: dP is off by `u Σ |dout v1 v2|`, Δ by what `out` is, dS by those times P and by `(2 A_i + 1) u`
+//! relatively, and by u more where it is a factor; every gradient is a sum of such terms, rounded once at the end. The
+//! tests add these bounds up tuple by tuple.
 //!
 //! A plain evaluation in bfloat16 with single-precision sums rounds in the same places, `m`, `p` and `out`, and so has the
 //! same bound; where a way of ordering the work allows a choice (the normaliser from weights before they are rounded, as
@@ -37,7 +40,9 @@ mod round;
 use crate::element::Element;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::Problem;
+use crate::rows::{Running, WeighRounded};
 use crate::scores::{SPAN, columns};
+use crate::walk::Row;
 use polyad_simd::bfloat16::{BLOCK, Product, Session, dispatch_half, halves};
 use polyad_simd::gemm::GROUP;
 use polyad_simd::{LANES, Level};
@@ -49,7 +54,7 @@ use std::ops::Range;
 /// Rows of forward computed at once: a block of the product.
 pub(crate) const ROWS: usize = BLOCK;
 /// Rows of backward computed at once: sums for inner tokens are read and written once a batch.
-pub(crate) const BACKWARD_ROWS: usize = 2 * BLOCK;
+pub(crate) const BACKWARD_ROWS: usize = 4 * BLOCK;
 
 /// Whether a problem's products are in bfloat16 on a level.
 pub(crate) fn applies<E: Element>(problem: &Problem, level: Level) -> bool {
@@ -229,6 +234,12 @@ impl<'a> Batch<'a> {
             self.session.level(),
             Narrow { from, from_row: width, rows, columns: width, to, to_row: whole(width) },
         );
+    }
+
+    /// Makes weights of scores, as [`crate::rows::Weigh`] does.
+    pub fn weigh(&mut self, rows: &[Row], running: &mut Running, scores: &[f32], columns: usize) {
+        let to = &mut *self.weights;
+        dispatch_half(self.session.level(), WeighRounded { rows, running, scores, to, stride: SPAN, columns });
     }
 
     /// Rounds weights.

@@ -325,13 +325,22 @@ impl<'a> Hand<'a> {
                 } else {
                     own.compute(batch, &span, modulated, scores, None);
                 }
-                computed += (count * columns(&span)) as u64;
-                let weigh = Weigh { rows: &batch.rows, running, scores, stride: SPAN, columns: columns(&span) };
-                dispatch(level, weigh);
-                drop_weights(prepared, block, batch, &span, scores);
+                let columns = columns(&span);
+                computed += (count * columns) as u64;
+                match &mut half {
+                    Some((_, rounded)) if problem.dropout.is_none() => {
+                        rounded.weigh(&batch.rows, running, scores, columns);
+                    }
+                    other => {
+                        dispatch(level, Weigh { rows: &batch.rows, running, scores, stride: SPAN, columns });
+                        drop_weights(prepared, block, batch, &span, scores);
+                        if let Some((_, rounded)) = other {
+                            rounded.set_weights(scores, columns, count);
+                        }
+                    }
+                }
                 let from = seen.start.max(span.start);
-                if let Some((half, rounded)) = &mut half {
-                    rounded.set_weights(scores, columns(&span), count);
+                if let Some((half, rounded)) = &half {
                     let weights = (&*rounded.weights, count);
                     half.along_tokens(&rounded.session, (1, key_head), weights, (from, &span), sums, false);
                 } else {
