@@ -22,13 +22,13 @@ use crate::element::Element;
 use crate::error::{Result, check_length};
 use crate::form::ScoreForm;
 use crate::prepare::{Arena, Prepared, Shape, padded};
-use crate::problem::{Inputs, MOST_WIDTH, Problem};
+use crate::problem::{Inputs, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{SPAN, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
 use crate::{strassen, tree};
 use polyad_simd::gemm::{GROUP, Product};
-use polyad_simd::{Level, dispatch};
+use polyad_simd::{LANES, Level, dispatch};
 use rayon::prelude::*;
 use std::f64::consts::{LN_2, LOG2_E};
 
@@ -228,8 +228,8 @@ pub(crate) fn join<E: Element>(
     let most_of = |place: usize| f64::from(records[place + width]);
     let sink = sink.map(|sink| f64::from(sink) * LOG2_E);
     let most = places.clone().map(most_of).fold(sink.unwrap_or(f64::NEG_INFINITY), f64::max);
-    out.fill(E::narrow(0.0));
     if most == f64::NEG_INFINITY {
+        out.fill(E::narrow(0.0));
         return f32::NEG_INFINITY;
     }
     let mut factors = [0.0; TASKS];
@@ -238,12 +238,14 @@ pub(crate) fn join<E: Element>(
         *factor = (most_of(place) - most).exp2();
         total += *factor * f64::from(records[place + width + 1]);
     }
-    let mut sums = [0.0; MOST_WIDTH];
-    for (factor, place) in factors.iter().zip(places) {
-        let factor = factor / total;
-        sums.iter_mut().zip(&records[place..place + width]).for_each(|(sum, x)| *sum += factor * f64::from(*x));
+    for (chunk, out) in out.chunks_mut(LANES).enumerate() {
+        let mut sums = [0.0; LANES];
+        for (factor, place) in factors.iter().zip(places.clone()) {
+            let (factor, terms) = (factor / total, &records[place + chunk * LANES..][..out.len()]);
+            sums.iter_mut().zip(terms).for_each(|(sum, x)| *sum += factor * f64::from(*x));
+        }
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
     }
-    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
     (most * LN_2 + total.ln()) as f32
 }
 

@@ -217,11 +217,14 @@ impl<'a> Prepared<'a> {
             keys.push(&*to);
             let to = arena.take(rows * shape.value_width);
             each_row(to, shape.value_width, |row, to| {
-                to.fill(0.0);
+                let (used, rest) = to.split_at_mut(problem.value_width);
                 if seen(row) {
                     let token = &inputs.values[axis][place(row) * problem.value_width..][..problem.value_width];
-                    to.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+                    used.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+                } else {
+                    used.fill(0.0);
                 }
+                rest.fill(0.0);
             });
             values.push(&*to);
         }
