@@ -125,15 +125,34 @@ pub(crate) fn compute<E: Element>(
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
     let half = bfloat16::applies::<E>(problem, level).then(|| Half::new(&prepared, &mut arena, false));
 
-    let tasks = with_own(blocks(problem, &shape, ROWS, parts), &mut *records, record(problem));
+    // Rows of one part are finished by who computed them, while they are in the caches.
+    let (mut outs, mut lses) = (&mut *out, &mut *lse);
+    let tasks =
+        with_own(blocks(problem, &shape, ROWS, parts), &mut *records, record(problem)).map(|(block, records)| {
+            let queries = if parts == 1 { block.queries.len() } else { 0 };
+            let own_out = outs.split_off_mut(..queries * problem.value_width).unwrap_or_default();
+            let own_lse = lses.split_off_mut(..queries).unwrap_or_default();
+            (block, records, own_out.chunks_mut(problem.value_width).zip(own_lse.iter_mut()))
+        });
     let scores = deal(tasks, hands)
         .into_par_iter()
         .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
         .map(|(tasks, scratch)| {
             let mut hand = Hand::new(&prepared, half.as_ref(), scratch);
-            tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
+            let one = |(block, records, rows): (Block, &mut [f32], Ends<E>)| {
+                let scores = hand.run(&block, records);
+                for ((query, place), (out, lse)) in block.queries.zip((0..).step_by(record(problem))).zip(rows) {
+                    let sink = inputs.sink_of(problem, block.head * problem.queries + query);
+                    *lse = join(records, std::iter::once(place), sink, out);
+                }
+                scores
+            };
+            tasks.into_iter().map(one).sum::<u64>()
         })
         .sum();
+    if parts == 1 {
+        return Work { scores };
+    }
     let records = &*records;
     out.par_chunks_mut(problem.value_width).zip(lse).enumerate().with_min_len(ROWS).for_each(|(row, (out, lse))| {
         let places = (0..parts).map(|part| place(problem.queries, ROWS, parts, part, row) * record(problem));
@@ -141,6 +160,9 @@ pub(crate) fn compute<E: Element>(
     });
     Work { scores }
 }
+
+/// Where the results of a block's rows go.
+type Ends<'a, E> = std::iter::Zip<std::slice::ChunksMut<'a, E>, std::slice::IterMut<'a, f32>>;
 
 /// Numbers that [`rows_one_by_one`] takes.
 pub(crate) fn rows_one_by_one_numbers(problem: &Problem) -> usize {
@@ -235,7 +257,7 @@ pub(crate) fn join<E: Element>(
     let mut factors = [0.0; TASKS];
     let mut total = sink.map_or(0.0, |sink| (sink - most).exp2());
     for (factor, place) in factors.iter_mut().zip(places.clone()) {
-        *factor = (most_of(place) - most).exp2();
+        *factor = if most_of(place) == most { 1.0 } else { (most_of(place) - most).exp2() };
         total += *factor * f64::from(records[place + width + 1]);
     }
     for (chunk, out) in out.chunks_mut(LANES).enumerate() {
@@ -314,7 +336,14 @@ impl<'a> Hand<'a> {
             let count = batch.rows.len();
             fill_slots(prepared, batch, key_head, (keys, &prepared.keys), key_slots);
             fill_slots(prepared, batch, key_head, (values, &prepared.values), value_slots);
-            dispatch(level, Modulate { rows: &batch.rows, width: keys, tokens: q, slots: key_slots, out: modulated });
+            let modulated = match batch.is_run() && shape.outer.is_empty() {
+                true => &q[batch.rows[0].query * keys..],
+                false => {
+                    let (rows, out) = (&batch.rows[..], &mut **modulated);
+                    dispatch(level, Modulate { rows, width: keys, tokens: q, slots: key_slots, out });
+                    &**modulated
+                }
+            };
             if let Some((_, rounded)) = &mut half {
                 rounded.set_modulated(modulated, keys, count);
             }

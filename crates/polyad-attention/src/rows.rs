@@ -2,6 +2,7 @@
 
 use crate::walk::Row;
 use polyad_simd::bfloat16::{BLOCK, Half, HalfKernel};
+use polyad_simd::gemm::GROUP;
 use polyad_simd::{Kernel, LANES, Simd, exp2};
 use std::f32::consts::LOG2_E;
 
@@ -19,6 +20,34 @@ pub(crate) fn vectors(x: &[f32]) -> &[[f32; LANES]] {
 #[inline(always)]
 pub(crate) fn vectors_mut(x: &mut [f32]) -> &mut [[f32; LANES]] {
     x.as_chunks_mut().0
+}
+
+/// `to[l, place] = tokens[place, l]` for a group of tokens side by side, zeros for those that there are not.
+pub(crate) struct Pack<'a> {
+    /// `[tokens, width]`, the width a multiple of [`LANES`].
+    pub tokens: &'a [f32],
+    pub width: usize,
+    /// `[width, 64]`
+    pub to: &'a mut [f32],
+}
+
+impl Kernel for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Pack { tokens, width, to } = self;
+        for first in (0..GROUP).step_by(LANES) {
+            for l in (0..width).step_by(LANES) {
+                let mut block = [simd.splat(0.0); LANES];
+                let rows = tokens.chunks_exact(width).skip(first);
+                block.iter_mut().zip(rows).for_each(|(to, row)| *to = simd.load(&vectors(&row[l..])[0]));
+                for (l, lanes) in (l..).zip(simd.transpose(block)) {
+                    simd.store(lanes, &mut vectors_mut(&mut to[l * GROUP + first..])[0]);
+                }
+            }
+        }
+    }
 }
 
 /// `out[r] = tokens[row.query] ∘ slots[row.slot]`

@@ -189,8 +189,9 @@ fn operands<'a, E: Element>(
     let (problem, shape) = (&plan.plain, &plan.shape);
     let prepared = Prepared::new(problem, inputs, shape, level, arena, true);
     let first = plan.axes[0];
-    let keys = pack(arena, prepared.keys[first], shape.key_heads, problem.keys[first], shape.key_width);
-    let values = pack(arena, prepared.values[first], shape.key_heads, problem.keys[first], shape.value_width);
+    let size = |width: usize| (shape.key_heads, problem.keys[first], width);
+    let keys = pack(arena, prepared.keys[first], size(shape.key_width), level);
+    let values = pack(arena, prepared.values[first], size(shape.value_width), level);
     Operands {
         packed_keys: [keys, prepared.packed_keys],
         packed_values: [values, prepared.packed_values],

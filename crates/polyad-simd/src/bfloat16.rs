@@ -40,7 +40,7 @@ pub trait Half: Simd {
     /// `c + a[0] b[0] + a[1] b[1]` in each lane, in single precision. Subnormal numbers may count as 0.
     fn dot(self, a: Self::Pairs, b: Self::Pairs, c: Self::V) -> Self::V;
     /// Pair `j` of row `i` as pair `i` of row `j`.
-    fn transpose(self, rows: [Self::Pairs; LANES]) -> [Self::Pairs; LANES];
+    fn transpose_pairs(self, rows: [Self::Pairs; LANES]) -> [Self::Pairs; LANES];
 }
 
 /// A computation with bfloat16 numbers, written once. See [`crate::Kernel`].
@@ -104,7 +104,7 @@ impl Half for Portable {
         std::array::from_fn(|i| c[i] + widen(a[i][0]) * widen(b[i][0]) + widen(a[i][1]) * widen(b[i][1]))
     }
     #[inline(always)]
-    fn transpose(self, rows: [Self::Pairs; LANES]) -> [Self::Pairs; LANES] {
+    fn transpose_pairs(self, rows: [Self::Pairs; LANES]) -> [Self::Pairs; LANES] {
         std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
     }
 }
@@ -129,7 +129,7 @@ mod tests {
         fn run<S: Half>(self, simd: S) {
             let rows: &[[f32; LANES]] = self.0.as_chunks().0;
             let pairs = std::array::from_fn(|i| simd.pairs(simd.load(&rows[2 * i]), simd.load(&rows[2 * i + 1])));
-            for (pairs, to) in simd.transpose(pairs).into_iter().zip(self.1.as_chunks_mut().0) {
+            for (pairs, to) in simd.transpose_pairs(pairs).into_iter().zip(self.1.as_chunks_mut().0) {
                 simd.store_pairs(pairs, to);
             }
             simd.narrow(simd.load(&rows[3]), self.2);

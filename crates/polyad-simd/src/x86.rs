@@ -153,6 +153,13 @@ impl Simd for Avx2 {
     }
 }
 
+/// An instruction for pairs of lanes.
+macro_rules! in_twos {
+    ($instruction:ident, $both:expr) => {
+        _mm512_castpd_ps($instruction(_mm512_castps_pd($both[0]), _mm512_castps_pd($both[1])))
+    };
+}
+
 impl<const HALF: bool> Simd for Avx512<HALF> {
     type V = __m512;
 
@@ -211,6 +218,35 @@ impl<const HALF: bool> Simd for Avx512<HALF> {
             let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(n, _mm512_set1_ps(-126.0));
             _mm512_maskz_scalef_ps(normal, v, n)
         }
+    }
+    #[inline(always)]
+    fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES] {
+        let mut columns = rows;
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            // Blocks of 4 x 4 within the quarters of a register: lane l of `quarters[4 g + c]` has column 4 l + c of
+            // rows 4 g to 4 g + 3.
+            let mut quarters = rows;
+            for g in (0..LANES).step_by(4) {
+                let low = [_mm512_unpacklo_ps(rows[g], rows[g + 1]), _mm512_unpacklo_ps(rows[g + 2], rows[g + 3])];
+                let high = [_mm512_unpackhi_ps(rows[g], rows[g + 1]), _mm512_unpackhi_ps(rows[g + 2], rows[g + 3])];
+                quarters[g] = in_twos!(_mm512_unpacklo_pd, low);
+                quarters[g + 1] = in_twos!(_mm512_unpackhi_pd, low);
+                quarters[g + 2] = in_twos!(_mm512_unpacklo_pd, high);
+                quarters[g + 3] = in_twos!(_mm512_unpackhi_pd, high);
+            }
+            // Then the quarters themselves: 0x88 takes the even ones of two registers, 0xDD the odd ones.
+            for c in 0..4 {
+                let [a, b] = [(quarters[c], quarters[c + 4]), (quarters[c + 8], quarters[c + 12])];
+                let even = [_mm512_shuffle_f32x4::<0x88>(a.0, a.1), _mm512_shuffle_f32x4::<0x88>(b.0, b.1)];
+                let odd = [_mm512_shuffle_f32x4::<0xDD>(a.0, a.1), _mm512_shuffle_f32x4::<0xDD>(b.0, b.1)];
+                columns[c] = _mm512_shuffle_f32x4::<0x88>(even[0], even[1]);
+                columns[c + 4] = _mm512_shuffle_f32x4::<0x88>(odd[0], odd[1]);
+                columns[c + 8] = _mm512_shuffle_f32x4::<0xDD>(even[0], even[1]);
+                columns[c + 12] = _mm512_shuffle_f32x4::<0xDD>(odd[0], odd[1]);
+            }
+        }
+        columns
     }
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
@@ -284,34 +320,9 @@ impl Half for Avx512<true> {
         }
     }
     #[inline(always)]
-    fn transpose(self, rows: [Self::Pairs; LANES]) -> [Self::Pairs; LANES] {
-        let mut columns = rows;
-        // SAFETY: `self` proves AVX-512 F.
-        unsafe {
-            // Blocks of 4 x 4 within the quarters of a register: lane l of `quarters[4 g + c]` has column 4 l + c of
-            // rows 4 g to 4 g + 3.
-            let mut quarters = rows;
-            for g in (0..LANES).step_by(4) {
-                let low =
-                    [_mm512_unpacklo_epi32(rows[g], rows[g + 1]), _mm512_unpacklo_epi32(rows[g + 2], rows[g + 3])];
-                let high =
-                    [_mm512_unpackhi_epi32(rows[g], rows[g + 1]), _mm512_unpackhi_epi32(rows[g + 2], rows[g + 3])];
-                quarters[g] = _mm512_unpacklo_epi64(low[0], low[1]);
-                quarters[g + 1] = _mm512_unpackhi_epi64(low[0], low[1]);
-                quarters[g + 2] = _mm512_unpacklo_epi64(high[0], high[1]);
-                quarters[g + 3] = _mm512_unpackhi_epi64(high[0], high[1]);
-            }
-            // Then the quarters themselves: 0x88 takes the even ones of two registers, 0xDD the odd ones.
-            for c in 0..4 {
-                let [a, b] = [(quarters[c], quarters[c + 4]), (quarters[c + 8], quarters[c + 12])];
-                let even = [_mm512_shuffle_i32x4::<0x88>(a.0, a.1), _mm512_shuffle_i32x4::<0x88>(b.0, b.1)];
-                let odd = [_mm512_shuffle_i32x4::<0xDD>(a.0, a.1), _mm512_shuffle_i32x4::<0xDD>(b.0, b.1)];
-                columns[c] = _mm512_shuffle_i32x4::<0x88>(even[0], even[1]);
-                columns[c + 4] = _mm512_shuffle_i32x4::<0x88>(odd[0], odd[1]);
-                columns[c + 8] = _mm512_shuffle_i32x4::<0xDD>(even[0], even[1]);
-                columns[c + 12] = _mm512_shuffle_i32x4::<0xDD>(odd[0], odd[1]);
-            }
-        }
-        columns
+    fn transpose_pairs(self, rows: [Self::Pairs; LANES]) -> [Self::Pairs; LANES] {
+        // SAFETY: `self` proves AVX-512 F; either type has the same bits.
+        self.transpose(rows.map(|row| unsafe { _mm512_castsi512_ps(row) }))
+            .map(|row| unsafe { _mm512_castps_si512(row) })
     }
 }

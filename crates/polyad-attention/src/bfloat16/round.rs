@@ -87,7 +87,7 @@ impl HalfKernel for Turned<'_> {
                     let second = if row + 1 < rows { vector(row + 1) } else { [0.0; LANES] };
                     *pair = simd.pairs(simd.load(&vector(row)), simd.load(&second));
                 }
-                for (l, pairs) in (l..).zip(simd.transpose(pairs)) {
+                for (l, pairs) in (l..).zip(simd.transpose_pairs(pairs)) {
                     simd.store_pairs(pairs, &mut to[l * to_row + first..].as_chunks_mut().0[0]);
                 }
             }
@@ -122,7 +122,7 @@ impl HalfKernel for ByFeatures<'_> {
                     }
                     *row = simd.load_pairs(&narrow);
                 }
-                for (pair, columns) in simd.transpose(rows).into_iter().enumerate() {
+                for (pair, columns) in simd.transpose_pairs(rows).into_iter().enumerate() {
                     let place = (l + 2 * pair) * group + 2 * first;
                     simd.store_pairs(columns, &mut to[place..].as_chunks_mut().0[0]);
                 }
