@@ -260,10 +260,11 @@ pub(crate) fn join<E: Element>(
         *factor = if most_of(place) == most { 1.0 } else { (most_of(place) - most).exp2() };
         total += *factor * f64::from(records[place + width + 1]);
     }
+    places.clone().zip(&mut factors).for_each(|(_, factor)| *factor /= total);
     for (chunk, out) in out.chunks_mut(LANES).enumerate() {
         let mut sums = [0.0; LANES];
         for (factor, place) in factors.iter().zip(places.clone()) {
-            let (factor, terms) = (factor / total, &records[place + chunk * LANES..][..out.len()]);
+            let terms = &records[place + chunk * LANES..][..out.len()];
             sums.iter_mut().zip(terms).for_each(|(sum, x)| *sum += factor * f64::from(*x));
         }
         out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
