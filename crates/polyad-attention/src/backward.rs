@@ -24,7 +24,7 @@ use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, parts};
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Bias, Inputs, Problem};
-use crate::scores::SPAN;
+use crate::scores::STRIDE;
 use crate::walk::Block;
 use crate::{strassen, tree};
 use finish::finish;
@@ -88,7 +88,7 @@ impl Plan {
         let (keys, values) = (shape.key_width, shape.value_width);
         // All widths are whole cache lines.
         let scratch =
-            MOST_ROWS * (4 * keys + 4 * values + 3 * SPAN) + keys.max(values) + bfloat16::Side::numbers(&shape);
+            MOST_ROWS * (4 * keys + 4 * values + 3 * STRIDE) + keys.max(values) + bfloat16::Side::numbers(&shape);
         let own = || (parts(problem, &shape, ROWS), scratch);
         let (parts, scratch) = other.unwrap_or_else(own);
         let tasks = problem.queries.div_ceil(ROWS) * parts;

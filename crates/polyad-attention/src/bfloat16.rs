@@ -41,7 +41,7 @@ use crate::element::Element;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::Problem;
 use crate::rows::{Running, WeighRounded};
-use crate::scores::{SPAN, columns};
+use crate::scores::{STRIDE, columns};
 use crate::walk::Row;
 use polyad_simd::bfloat16::{BLOCK, Product, Session, dispatch_half, halves};
 use polyad_simd::gemm::GROUP;
@@ -157,7 +157,7 @@ impl<'a> Half<'a> {
             b: &self.by_features[side][(key_head * inner_room(self.prepared.shape) + span.start) * width..],
             b_row: 2 * BLOCK,
             b_group: BLOCK * width,
-            c_row: SPAN,
+            c_row: STRIDE,
             c_group: BLOCK,
             add: false,
         }
@@ -182,7 +182,7 @@ impl<'a> Half<'a> {
             depth: whole(span.end - from),
             columns: width,
             a: &numbers[from - span.start..],
-            a_row: SPAN,
+            a_row: STRIDE,
             b: &self.by_tokens[side][key_head * room * whole(width) + from * BLOCK..],
             b_row: 2 * BLOCK,
             b_group: room * BLOCK,
@@ -209,21 +209,21 @@ pub(crate) struct Batch<'a> {
     pub session: Session,
     /// `[rows, whole width]`
     pub modulated: &'a mut [u16],
-    /// `[rows, 256]`
+    /// `[rows, stride]`, 256 of which are used
     pub weights: &'a mut [u16],
 }
 
 impl<'a> Batch<'a> {
     /// Numbers that [`Batch::new`] takes.
     pub fn numbers(shape: &Shape) -> usize {
-        room(ROWS * whole(shape.key_width)) + room(ROWS * SPAN)
+        room(ROWS * whole(shape.key_width)) + room(ROWS * STRIDE)
     }
 
     pub fn new(shape: &Shape, level: Level, arena: &mut Arena<'a>) -> Self {
         Batch {
             session: Session::new(level),
             modulated: take(arena, ROWS * whole(shape.key_width)),
-            weights: take(arena, ROWS * SPAN),
+            weights: take(arena, ROWS * STRIDE),
         }
     }
 
@@ -239,13 +239,13 @@ impl<'a> Batch<'a> {
     /// Makes weights of scores, as [`crate::rows::Weigh`] does.
     pub fn weigh(&mut self, rows: &[Row], running: &mut Running, scores: &[f32], columns: usize) {
         let to = &mut *self.weights;
-        dispatch_half(self.session.level(), WeighRounded { rows, running, scores, to, stride: SPAN, columns });
+        dispatch_half(self.session.level(), WeighRounded { rows, running, scores, to, stride: STRIDE, columns });
     }
 
     /// Rounds weights.
     pub fn set_weights(&mut self, from: &[f32], columns: usize, rows: usize) {
         let to = &mut *self.weights;
-        dispatch_half(self.session.level(), Narrow { from, from_row: SPAN, rows, columns, to, to_row: SPAN });
+        dispatch_half(self.session.level(), Narrow { from, from_row: STRIDE, rows, columns, to, to_row: STRIDE });
     }
 }
 
@@ -256,7 +256,7 @@ pub(crate) struct Side<'a> {
     /// `[rows, whole width]` and `[whole width, rows]`
     pub modulated: &'a mut [u16],
     turned: &'a mut [u16],
-    /// `[rows, 256]` and `[256 / 32, rows / 2, 32, 2]`
+    /// `[rows, stride]`, 256 of which are used and `[256 / 32, rows / 2, 32, 2]`
     pub numbers: &'a mut [u16],
     in_pairs: &'a mut [u16],
 }
@@ -264,7 +264,7 @@ pub(crate) struct Side<'a> {
 impl<'a> Side<'a> {
     /// Numbers that both sides take.
     pub fn numbers(shape: &Shape) -> usize {
-        let one = |width: usize| 2 * room(BACKWARD_ROWS * whole(width)) + 2 * room(BACKWARD_ROWS * SPAN);
+        let one = |width: usize| 2 * room(BACKWARD_ROWS * whole(width)) + 2 * room(BACKWARD_ROWS * STRIDE);
         widths(shape).map(one).iter().sum()
     }
 
@@ -273,7 +273,7 @@ impl<'a> Side<'a> {
         widths(shape).map(|width| {
             let mut take = |numbers: usize| take(arena, BACKWARD_ROWS * numbers);
             let (modulated, turned) = (take(whole(width)), take(whole(width)));
-            let (numbers, in_pairs) = (take(SPAN), take(SPAN));
+            let (numbers, in_pairs) = (take(STRIDE), take(STRIDE));
             Side { session: Session::new(level), width, modulated, turned, numbers, in_pairs }
         })
     }
@@ -293,11 +293,11 @@ impl<'a> Side<'a> {
     /// Rounds weights or slopes.
     pub fn set_numbers(&mut self, from: &[f32], columns: usize, rows: usize) {
         let to = &mut *self.numbers;
-        dispatch_half(self.session.level(), Narrow { from, from_row: SPAN, rows, columns, to, to_row: SPAN });
+        dispatch_half(self.session.level(), Narrow { from, from_row: STRIDE, rows, columns, to, to_row: STRIDE });
         let to = &mut *self.in_pairs;
         dispatch_half(
             self.session.level(),
-            InPairs { from, from_row: SPAN, rows, columns, to, to_group: BLOCK * BACKWARD_ROWS },
+            InPairs { from, from_row: STRIDE, rows, columns, to, to_group: BLOCK * BACKWARD_ROWS },
         );
     }
 

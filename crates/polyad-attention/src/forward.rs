@@ -24,7 +24,7 @@ use crate::form::ScoreForm;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
-use crate::scores::{SPAN, Scores, columns, spans};
+use crate::scores::{STRIDE, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
 use crate::{strassen, tree};
 use polyad_simd::gemm::{GROUP, Product};
@@ -274,7 +274,7 @@ pub(crate) fn join<E: Element>(
 
 /// Numbers of a hand's scratch.
 fn scratch(shape: &Shape) -> usize {
-    MOST_ROWS * (2 * shape.key_width + 2 * shape.value_width + SPAN)
+    MOST_ROWS * (2 * shape.key_width + 2 * shape.value_width + STRIDE)
         + ROWS * 2 * shape.value_width
         + padded(ROWS)
         + bfloat16::Batch::numbers(shape)
@@ -306,7 +306,7 @@ impl<'a> Hand<'a> {
             modulated: arena.take(MOST_ROWS * keys),
             key_slots: arena.take(MOST_ROWS * keys),
             value_slots: arena.take(MOST_ROWS * values),
-            scores: arena.take(MOST_ROWS * SPAN),
+            scores: arena.take(MOST_ROWS * STRIDE),
             sums: arena.take(MOST_ROWS * values),
             running: Running {
                 width: values,
@@ -364,7 +364,7 @@ impl<'a> Hand<'a> {
                         rounded.weigh(&batch.rows, running, scores, columns);
                     }
                     other => {
-                        dispatch(level, Weigh { rows: &batch.rows, running, scores, stride: SPAN, columns });
+                        dispatch(level, Weigh { rows: &batch.rows, running, scores, stride: STRIDE, columns });
                         drop_weights(prepared, block, batch, &span, scores);
                         if let Some((_, rounded)) = other {
                             rounded.set_weights(scores, columns, count);
@@ -381,7 +381,7 @@ impl<'a> Hand<'a> {
                         depth: span.end - from,
                         columns: values,
                         a: &scores[from - span.start..],
-                        a_row: SPAN,
+                        a_row: STRIDE,
                         a_column: 1,
                         b: &inner_values[from * values..],
                         b_row: values,
@@ -460,7 +460,7 @@ pub(crate) fn drop_weights(
     let Some(dropout) = problem.dropout else { return };
     let shape = prepared.shape;
     let step = problem.tuple_stride(shape.inner) as u64;
-    for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(SPAN)) {
+    for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(STRIDE)) {
         let query = (block.head * problem.queries + block.queries.start + row.query) as u64;
         let outer = prepared.tuple_index(batch.tuple(row.slot)) as u64;
         for (token, weight) in span.clone().zip(weights) {

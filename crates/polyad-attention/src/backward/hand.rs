@@ -5,7 +5,7 @@ use crate::bfloat16::{BACKWARD_ROWS, Half, Side};
 use crate::forward::{drop_weights, fill_slots, product_of};
 use crate::prepare::{Arena, Prepared};
 use crate::rows::{Modulate, Slopes, Spread};
-use crate::scores::{SPAN, Scores, columns, spans};
+use crate::scores::{STRIDE, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
 use polyad_simd::dispatch;
 use polyad_simd::gemm::{GROUP, Product};
@@ -53,9 +53,9 @@ impl<'a> Hand<'a> {
             slots,
             collected,
             sums,
-            scores: arena.take(MOST_ROWS * SPAN),
-            slopes: arena.take(MOST_ROWS * SPAN),
-            caps: arena.take(MOST_ROWS * SPAN),
+            scores: arena.take(MOST_ROWS * STRIDE),
+            slopes: arena.take(MOST_ROWS * STRIDE),
+            caps: arena.take(MOST_ROWS * STRIDE),
             product: arena.take(keys.max(values)),
             batch: Batch::default(),
         }
@@ -110,13 +110,13 @@ impl Worker for Hand<'_> {
                     delta: &rows.delta[first..],
                     scores,
                     slopes,
-                    stride: SPAN,
+                    stride: STRIDE,
                     columns: columns(&span),
                 };
                 dispatch(level, stream);
                 computed += (count * columns(&span)) as u64;
                 // Where a row does not see a token its weight is 0, and 0 times a gradient that is not finite is not.
-                for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact_mut(SPAN)) {
+                for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact_mut(STRIDE)) {
                     slopes[..row.low.max(span.start).min(span.end) - span.start].fill(0.0);
                     slopes[row.high.max(span.start).min(span.end) - span.start..].fill(0.0);
                 }
@@ -146,7 +146,7 @@ impl Worker for Hand<'_> {
                         columns: width,
                         a: numbers,
                         a_row: 1,
-                        a_column: SPAN,
+                        a_column: STRIDE,
                         b: modulated[side],
                         b_row: width,
                         b_group: GROUP,
@@ -160,7 +160,7 @@ impl Worker for Hand<'_> {
                         depth: span.end - from,
                         columns: width,
                         a: numbers,
-                        a_row: SPAN,
+                        a_row: STRIDE,
                         a_column: 1,
                         b: &inners[side][from * width..],
                         b_row: width,
@@ -220,7 +220,7 @@ fn weight_gradients(
         b: &prepared.packed_values[packed + span.start * shape.value_width..],
         b_row: GROUP,
         b_group: GROUP * shape.value_width,
-        c_row: SPAN,
+        c_row: STRIDE,
         add: false,
     }
     .run(prepared.level, to);
@@ -233,7 +233,7 @@ impl Scores<'_> {
         let (entry, head) = (self.head / problem.heads, self.head % problem.heads);
         for (bias, place) in self.prepared.biases.iter().zip(places) {
             let before = bias.start(problem, entry, head);
-            for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact(SPAN)) {
+            for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact(STRIDE)) {
                 let (at, step) = self.bias_place(bias, batch.tuple(row.slot), self.first + row.query, span);
                 let to = &mut to[place + at - before..];
                 match step {
