@@ -36,8 +36,10 @@ use rayon::prelude::*;
 pub(crate) const ROWS: usize = 48;
 /// The same, at most.
 const MOST_ROWS: usize = if bfloat16::BACKWARD_ROWS > ROWS { bfloat16::BACKWARD_ROWS } else { ROWS };
-/// Tasks with sums of their own, at least.
+/// Tasks with sums of their own, at least, if there are rows enough.
 const SHARES: usize = 16;
+/// Rows that a share has at least: to clear its sums and to add them up takes as long as some tens of rows.
+const SHARE_ROWS: usize = 128;
 
 /// Gradients, over buffers that the caller owns; all are overwritten.
 #[derive(Debug)]
@@ -92,7 +94,9 @@ impl Plan {
         let own = || (parts(problem, &shape, ROWS), scratch);
         let (parts, scratch) = other.unwrap_or_else(own);
         let tasks = problem.queries.div_ceil(ROWS) * parts;
-        let shares = SHARES.div_ceil(shape.query_heads.max(1)).min(tasks.max(1));
+        let rows = shape.outer.iter().fold(problem.queries, |rows, axis| rows.saturating_mul(problem.keys[*axis]));
+        let wanted = SHARES.div_ceil(shape.query_heads.max(1)).min(rows.div_ceil(SHARE_ROWS));
+        let shares = wanted.min(tasks).max(1);
         let mut places = vec![0];
         // In bfloat16 sums for inner tokens are transposed, and reach to whole blocks and groups.
         let room = |axis: usize, m: usize, width: usize| match axis == shape.inner {
@@ -218,7 +222,6 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
     let dq = arena.take(problem.rows() * parts * shape.key_width);
     let sums = arena.take(shape.query_heads * shares * plan.sums());
     let scratch_of_all = arena.take(plan.hands * scratch);
-    sums.par_chunks_mut(1 << 16).for_each(|sums| sums.fill(0.0));
 
     // Shares of a head take its tasks in turn, so that each has of the cheap and of the dear ones of a causal mask.
     let mut tasks: Vec<Share> = Vec::new();
@@ -238,6 +241,7 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
             let mut hand = worker(scratch);
             let mut blocks = |share: Share| {
                 let Share { blocks, sums } = share;
+                sums.fill(0.0);
                 blocks.into_iter().map(|(block, dq)| hand.run(&block, dq, sums)).sum::<Option<u64>>()
             };
             shares.into_iter().map(&mut blocks).sum::<Option<u64>>()
