@@ -154,15 +154,17 @@ def main():
     # The names of the lines of benches/attention.rs.
     lines = {f"dense n {n} d {d}": lambda n=n, d=d: order3(torch, n, d, single, False, seconds)
              for n, d in [(128, 32), (256, 64), (256, 128), (512, 64)]}
-    lines["dense n 256 d 64, bfloat16"] = lambda: order3(torch, 256, 64, half, False, seconds)
+    for n, d, causal in [(128, 32, False), (256, 64, False), (256, 128, False), (512, 64, False), (256, 64, True)]:
+        name = f"{'causal' if causal else 'dense'} n {n} d {d}, bfloat16"
+        lines[name] = lambda n=n, d=d, causal=causal: order3(torch, n, d, half, causal, seconds)
     lines["causal n 256 d 64"] = lambda: order3(torch, 256, 64, single, True, seconds)
     for name, heads, causal in [("", 1, False), (", 8 heads", 8, False), (", 8 heads, causal", 8, True)]:
         lines[f"order 2 n 1024 d 64{name}"] = lambda heads=heads, causal=causal: order2(torch, heads, 1024, 64, causal, seconds)
     binary = bench()
-    own, rivals, peak = {}, {}, 0.0
+    own, rivals, peaks = {}, {}, {"peak": 0.0, "half_peak": 0.0}
     for _ in range(ROUNDS):
         found = ours(binary)
-        peak = max(peak, found["peak"])
+        peaks = {kind: max(peak, found[kind]) for kind, peak in peaks.items()}
         for case in found["cases"]:
             forth, whole = own.get(case["name"], (float("inf"), float("inf")))
             own[case["name"]] = (min(forth, case["forward"]), min(whole, case["forward"] + case["backward"]))
@@ -171,12 +173,13 @@ def main():
             for way, (forth, whole) in line().items():
                 before = rivals.setdefault(name, {}).get(way, (float("inf"), None if whole is None else float("inf")))
                 rivals[name][way] = (min(before[0], forth), None if whole is None else min(before[1], whole))
-    print(f"PyTorch {torch.__version__}, {os.cpu_count()} threads, peak {peak * 1e-9:.0f} GFLOP/s")
+    print(f"PyTorch {torch.__version__}, {os.cpu_count()} threads, peak {peaks['peak'] * 1e-9:.0f} GFLOP/s, of "
+          f"bfloat16 {peaks['half_peak'] * 1e-9:.0f}")
     for name in lines:
         if name not in own:
             print(f"{name}: not measured here")
             continue
-        ways = rivals[name]
+        ways, peak = rivals[name], peaks["half_peak" if "bfloat16" in name else "peak"]
         forth = min(ways, key=lambda way: ways[way][0])
         whole = min((way for way in ways if ways[way][1]), key=lambda way: ways[way][1])
         times = (own[name][0], ways[forth][0], own[name][1], ways[whole][1])

@@ -17,6 +17,7 @@
 mod finish;
 mod hand;
 
+use crate::bfloat16::{self, Half};
 use crate::deal::{deal, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length, problem as wrong};
@@ -24,7 +25,7 @@ use crate::forward::{HANDS, Work, blocks, parts};
 use crate::layout::Places;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Bias, Inputs, Problem};
-use crate::scores::SPAN;
+use crate::scores::STRIDE;
 use crate::walk::Block;
 use crate::{packed, strassen, tree};
 use finish::finish;
@@ -34,8 +35,12 @@ use rayon::prelude::*;
 
 /// Rows computed at once: twice as many as forward, since sums for inner tokens are read and written once a batch.
 pub(crate) const ROWS: usize = 48;
-/// Tasks with sums of their own, at least.
+/// The same, at most.
+const MOST_ROWS: usize = if bfloat16::BACKWARD_ROWS > ROWS { bfloat16::BACKWARD_ROWS } else { ROWS };
+/// Tasks with sums of their own, at least, if there are rows enough.
 const SHARES: usize = 16;
+/// Rows that a share has at least: to clear its sums and to add them up takes as long as some tens of rows.
+const SHARE_ROWS: usize = 128;
 
 /// Gradients, over buffers that the caller owns; all are overwritten.
 #[derive(Debug)]
@@ -110,12 +115,22 @@ impl Plan {
         let shape = Shape::new(problem);
         let (keys, values) = (shape.key_width, shape.value_width);
         // All widths are whole cache lines.
-        let own = || (parts(problem, &shape, ROWS), ROWS * (4 * keys + 4 * values + 3 * SPAN) + keys.max(values));
+        let scratch =
+            MOST_ROWS * (4 * keys + 4 * values + 3 * STRIDE) + keys.max(values) + bfloat16::Side::numbers(&shape);
+        let own = || (parts(problem, &shape, ROWS), scratch);
         let (parts, scratch) = other.unwrap_or_else(own);
         let tasks = problem.queries.div_ceil(ROWS) * parts;
-        let shares = SHARES.div_ceil(shape.query_heads.max(1)).min(tasks.max(1));
+        let rows = shape.outer.iter().fold(problem.queries, |rows, axis| rows.saturating_mul(problem.keys[*axis]));
+        let wanted = SHARES.div_ceil(shape.query_heads.max(1)).min(rows.div_ceil(SHARE_ROWS));
+        let shares = wanted.min(tasks).max(1);
         let mut places = vec![0];
-        let sizes = problem.keys.iter().flat_map(|m| [m * keys, m * values]);
+        // In bfloat16 sums for inner tokens are transposed, and reach to whole blocks and groups.
+        let room = |axis: usize, m: usize, width: usize| match axis == shape.inner {
+            true => bfloat16::inner_room(&shape) * bfloat16::whole(width),
+            false => m * width,
+        };
+        let axes = problem.keys.iter().enumerate();
+        let sizes = axes.flat_map(|(axis, m)| [room(axis, *m, keys), room(axis, *m, values)]);
         let biases = biases.iter().map(|bias| problem.tokens(bias.axes.0) * problem.tokens(bias.axes.1));
         for size in sizes.chain(biases) {
             places.push(places[places.len() - 1] + padded(size));
@@ -143,7 +158,8 @@ impl Plan {
 
 /// Numbers that [`compute`] wants.
 pub(crate) fn workspace(problem: &Problem, biases: &[Bias]) -> usize {
-    Plan::new(problem, biases, None).workspace(problem)
+    let plan = Plan::new(problem, biases, None);
+    plan.workspace(problem) + Half::numbers(&plan.shape, true)
 }
 
 /// Numbers that [`backward`] wants as its workspace.
@@ -226,8 +242,10 @@ pub(crate) fn compute<E: Element>(
     let mut arena = Arena::new(workspace);
     let prepared = Prepared::new(problem, inputs, &plan.shape, level, &mut arena, true);
     let rows = Rows::new(problem, &plan.shape, upstream, &mut arena);
-    let hand = |scratch| Hand::new(&prepared, &plan, &rows, scratch);
-    run(problem, inputs, &plan, &rows, gradients, arena, hand).unwrap_or_default()
+    let half = bfloat16::applies::<E>(problem, level).then(|| Half::new(&prepared, &mut arena, true));
+    let hand = |scratch| Hand::new(&prepared, &plan, &rows, half.as_ref(), scratch);
+    let turned = half.as_ref().map_or(&[][..], Half::served);
+    run(problem, inputs, (&plan, turned), &rows, gradients, arena, hand).unwrap_or_default()
 }
 
 /// Whoever computes blocks, with scratch of its own.
@@ -237,11 +255,12 @@ pub(crate) trait Worker {
     fn run(&mut self, block: &Block, dq: &mut [f32], sums: &mut [f32]) -> Option<u64>;
 }
 
-/// Deals all blocks, and makes gradients of what comes of them. Nothing is written where a worker gives nothing.
+/// Deals all blocks, and makes gradients of what comes of them. Nothing is written where a worker gives nothing. `turned`:
+/// for each key head, or for none, whether sums for its inner tokens are transposed, `[width, tokens]`.
 pub(crate) fn run<'a, E: Element, W: Worker>(
     problem: &Problem,
     inputs: &Inputs<E>,
-    plan: &Plan,
+    (plan, turned): (&Plan, &[bool]),
     rows: &Rows,
     gradients: &mut GradientRows<E>,
     mut arena: Arena<'a>,
@@ -251,7 +270,6 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
     let dq = arena.take(problem.rows() * parts * shape.key_width);
     let sums = arena.take(shape.query_heads * shares * plan.sums());
     let scratch_of_all = arena.take(plan.hands * scratch);
-    sums.par_chunks_mut(1 << 16).for_each(|sums| sums.fill(0.0));
 
     // Shares of a head take its tasks in turn, so that each has of the cheap and of the dear ones of a causal mask.
     let mut tasks: Vec<Share> = Vec::new();
@@ -271,6 +289,7 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
             let mut hand = worker(scratch);
             let mut blocks = |share: Share| {
                 let Share { blocks, sums } = share;
+                sums.fill(0.0);
                 blocks.into_iter().map(|(block, dq)| hand.run(&block, dq, sums)).sum::<Option<u64>>()
             };
             shares.into_iter().map(&mut blocks).sum::<Option<u64>>()
@@ -279,7 +298,7 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
     if let (Some(to), Some(sink)) = (&mut gradients.sink, inputs.sink) {
         sink_gradient(problem, sink, rows, to);
     }
-    finish(problem, inputs, plan, (dq, sums), gradients);
+    finish(problem, inputs, (plan, turned), (dq, sums), gradients);
     Some(Work { scores })
 }
 

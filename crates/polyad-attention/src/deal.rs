@@ -24,9 +24,12 @@ pub(crate) fn with_own(
     })
 }
 
-/// Gives tasks to hands in turn.
+/// Gives tasks to hands, those that follow each other to one: they are of one head, whose keys and values then stay in the
+/// second-level cache.
 pub(crate) fn deal<T>(tasks: impl Iterator<Item = T>, hands: usize) -> Vec<Vec<T>> {
+    let tasks: Vec<T> = tasks.collect();
+    let count = tasks.len().max(1);
     let mut dealt: Vec<Vec<T>> = (0..hands).map(|_| Vec::new()).collect();
-    tasks.enumerate().for_each(|(index, task)| dealt[index % hands].push(task));
+    tasks.into_iter().enumerate().for_each(|(index, task)| dealt[index * hands / count].push(task));
     dealt
 }

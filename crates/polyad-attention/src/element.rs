@@ -4,6 +4,8 @@ use half::{bf16, f16};
 
 /// A number type of inputs and outputs.
 pub trait Element: Copy + Send + Sync + 'static {
+    /// Whether this is bfloat16, whose products some processors compute as they are.
+    const IS_BFLOAT16: bool = false;
     /// In single precision, exactly.
     fn wide(self) -> f32;
     /// The nearest of this type, ties to even.
@@ -33,6 +35,8 @@ impl Element for f16 {
 }
 
 impl Element for bf16 {
+    const IS_BFLOAT16: bool = true;
+
     #[inline(always)]
     fn wide(self) -> f32 {
         self.to_f32()

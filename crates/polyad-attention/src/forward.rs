@@ -16,18 +16,19 @@
 //!
 //! Tasks do not depend on the number of threads, and their results are joined in order: the same bits on any number.
 
+use crate::bfloat16::{self, Half};
 use crate::deal::{deal, place, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length};
 use crate::form::ScoreForm;
 use crate::prepare::{Arena, Prepared, Shape, padded};
-use crate::problem::{Inputs, MOST_WIDTH, Problem};
+use crate::problem::{Inputs, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
-use crate::scores::{SPAN, Scores, columns, spans};
+use crate::scores::{STRIDE, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
 use crate::{packed, strassen, tree};
 use polyad_simd::gemm::{GROUP, Product};
-use polyad_simd::{Level, dispatch};
+use polyad_simd::{LANES, Level, dispatch};
 use rayon::prelude::*;
 use std::f64::consts::{LN_2, LOG2_E};
 
@@ -66,6 +67,7 @@ pub(crate) fn workspace(problem: &Problem) -> usize {
     let parts = parts(problem, &shape, ROWS);
     Arena::LOST
         + shape.numbers(problem, false)
+        + Half::numbers(&shape, false)
         + hands(problem, &shape, parts) * scratch(&shape)
         + padded(problem.rows() * parts * record(problem))
 }
@@ -139,16 +141,36 @@ pub(crate) fn compute<E: Element>(
     let records = arena.take(problem.rows() * parts * record(problem));
     let scratch_of_all = arena.take(hands * scratch(&shape));
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
+    let half = bfloat16::applies::<E>(problem, level).then(|| Half::new(&prepared, &mut arena, false));
 
-    let tasks = with_own(blocks(problem, &shape, ROWS, parts), &mut *records, record(problem));
+    // Rows of one part are finished by who computed them, while they are in the caches.
+    let (mut outs, mut lses) = (&mut *out, &mut *lse);
+    let tasks =
+        with_own(blocks(problem, &shape, ROWS, parts), &mut *records, record(problem)).map(|(block, records)| {
+            let queries = if parts == 1 { block.queries.len() } else { 0 };
+            let own_out = outs.split_off_mut(..queries).unwrap_or_default();
+            let own_lse = lses.split_off_mut(..queries).unwrap_or_default();
+            (block, records, own_out.iter_mut().zip(own_lse.iter_mut()))
+        });
     let scores = deal(tasks, hands)
         .into_par_iter()
         .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
         .map(|(tasks, scratch)| {
-            let mut hand = Hand::new(&prepared, scratch);
-            tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
+            let mut hand = Hand::new(&prepared, half.as_ref(), scratch);
+            let one = |(block, records, rows): (Block, &mut [f32], Ends<'_, '_, E>)| {
+                let scores = hand.run(&block, records);
+                for ((query, place), (out, lse)) in block.queries.zip((0..).step_by(record(problem))).zip(rows) {
+                    let sink = inputs.sink_of(problem, block.head * problem.queries + query);
+                    *lse = join(records, std::iter::once(place), sink, out);
+                }
+                scores
+            };
+            tasks.into_iter().map(one).sum::<u64>()
         })
         .sum();
+    if parts == 1 {
+        return Work { scores };
+    }
     let records = &*records;
     out.par_iter_mut().zip(lse).enumerate().with_min_len(ROWS).for_each(|(row, (out, lse))| {
         let places = (0..parts).map(|part| place(problem.queries, ROWS, parts, part, row) * record(problem));
@@ -156,6 +178,9 @@ pub(crate) fn compute<E: Element>(
     });
     Work { scores }
 }
+
+/// Where the results of a block's rows go.
+type Ends<'a, 'b, E> = std::iter::Zip<std::slice::IterMut<'a, &'b mut [E]>, std::slice::IterMut<'a, f32>>;
 
 /// Numbers that [`rows_one_by_one`] takes.
 pub(crate) fn rows_one_by_one_numbers(problem: &Problem) -> usize {
@@ -189,7 +214,7 @@ pub(crate) fn rows_one_by_one<E: Element>(
         .zip(records.par_chunks_mut(each * record(problem)))
         .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
         .map(|((rows, records), scratch)| {
-            let mut hand = Hand::new(&prepared, scratch);
+            let mut hand = Hand::new(&prepared, None, scratch);
             let one = |(row, record): (&usize, &mut [f32])| {
                 let (head, query) = (row / problem.queries, row % problem.queries);
                 hand.run(&Block { head, queries: query..query + 1, part: (0, 1) }, record)
@@ -243,33 +268,43 @@ pub(crate) fn join<E: Element>(
     let most_of = |place: usize| f64::from(records[place + width]);
     let sink = sink.map(|sink| f64::from(sink) * LOG2_E);
     let most = places.clone().map(most_of).fold(sink.unwrap_or(f64::NEG_INFINITY), f64::max);
-    out.fill(E::narrow(0.0));
     if most == f64::NEG_INFINITY {
+        out.fill(E::narrow(0.0));
         return f32::NEG_INFINITY;
     }
     let mut factors = [0.0; TASKS];
     let mut total = sink.map_or(0.0, |sink| (sink - most).exp2());
     for (factor, place) in factors.iter_mut().zip(places.clone()) {
-        *factor = (most_of(place) - most).exp2();
+        *factor = if most_of(place) == most { 1.0 } else { (most_of(place) - most).exp2() };
         total += *factor * f64::from(records[place + width + 1]);
     }
-    let mut sums = [0.0; MOST_WIDTH];
-    for (factor, place) in factors.iter().zip(places) {
-        let factor = factor / total;
-        sums.iter_mut().zip(&records[place..place + width]).for_each(|(sum, x)| *sum += factor * f64::from(*x));
+    places.clone().zip(&mut factors).for_each(|(_, factor)| *factor /= total);
+    for (chunk, out) in out.chunks_mut(LANES).enumerate() {
+        let mut sums = [0.0; LANES];
+        for (factor, place) in factors.iter().zip(places.clone()) {
+            let terms = &records[place + chunk * LANES..][..out.len()];
+            sums.iter_mut().zip(terms).for_each(|(sum, x)| *sum += factor * f64::from(*x));
+        }
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
     }
-    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
     (most * LN_2 + total.ln()) as f32
 }
 
 /// Numbers of a hand's scratch.
 fn scratch(shape: &Shape) -> usize {
-    ROWS * (2 * shape.key_width + 4 * shape.value_width + SPAN) + padded(ROWS)
+    MOST_ROWS * (2 * shape.key_width + 2 * shape.value_width + STRIDE)
+        + ROWS * 2 * shape.value_width
+        + padded(ROWS)
+        + bfloat16::Batch::numbers(shape)
 }
+
+/// Rows computed at once, at most.
+const MOST_ROWS: usize = if bfloat16::ROWS > ROWS { bfloat16::ROWS } else { ROWS };
 
 /// Whoever computes tasks, with scratch of its own.
 struct Hand<'a> {
     prepared: &'a Prepared<'a>,
+    half: Option<(&'a Half<'a>, bfloat16::Batch<'a>)>,
     modulated: &'a mut [f32],
     key_slots: &'a mut [f32],
     value_slots: &'a mut [f32],
@@ -280,16 +315,17 @@ struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    fn new(prepared: &'a Prepared<'a>, scratch: &'a mut [f32]) -> Self {
+    fn new(prepared: &'a Prepared<'a>, half: Option<&'a Half<'a>>, scratch: &'a mut [f32]) -> Self {
         let (keys, values) = (prepared.shape.key_width, prepared.shape.value_width);
         let mut arena = Arena::new(scratch);
         Hand {
             prepared,
-            modulated: arena.take(ROWS * keys),
-            key_slots: arena.take(ROWS * keys),
-            value_slots: arena.take(ROWS * values),
-            scores: arena.take(ROWS * SPAN),
-            sums: arena.take(ROWS * values),
+            half: half.map(|half| (half, bfloat16::Batch::new(prepared.shape, prepared.level, &mut arena))),
+            modulated: arena.take(MOST_ROWS * keys),
+            key_slots: arena.take(MOST_ROWS * keys),
+            value_slots: arena.take(MOST_ROWS * values),
+            scores: arena.take(MOST_ROWS * STRIDE),
+            sums: arena.take(MOST_ROWS * values),
             running: Running {
                 width: values,
                 out: arena.take(ROWS * values),
@@ -303,7 +339,7 @@ impl<'a> Hand<'a> {
 
     /// Computes a block into its records. Gives the number of scores.
     fn run(&mut self, block: &Block, records: &mut [f32]) -> u64 {
-        let Hand { prepared, modulated, key_slots, value_slots, scores, sums, running, batch } = self;
+        let Hand { prepared, half, modulated, key_slots, value_slots, scores, sums, running, batch } = self;
         let (problem, shape, level) = (prepared.problem, prepared.shape, prepared.level);
         running.reset();
         let key_head = shape.key_head(problem, block.head);
@@ -312,33 +348,67 @@ impl<'a> Hand<'a> {
         let q = &prepared.q[(block.head * problem.queries + block.queries.start) * keys..];
         let inner = problem.keys[shape.inner];
         let inner_values = &prepared.values[shape.inner][key_head * inner * values..(key_head + 1) * inner * values];
+        let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
+        let rows = if half.is_some() { bfloat16::ROWS } else { ROWS };
         let mut computed = 0;
-        walk(prepared, block, ROWS, batch, |batch| {
+        walk(prepared, block, rows, batch, |batch| {
+            let count = batch.rows.len();
             fill_slots(prepared, batch, key_head, (keys, &prepared.keys), key_slots);
             fill_slots(prepared, batch, key_head, (values, &prepared.values), value_slots);
-            dispatch(level, Modulate { rows: &batch.rows, width: keys, tokens: q, slots: key_slots, out: modulated });
+            let modulated = match batch.is_run() && shape.outer.is_empty() {
+                true => &q[batch.rows[0].query * keys..],
+                false => {
+                    let (rows, out) = (&batch.rows[..], &mut **modulated);
+                    dispatch(level, Modulate { rows, width: keys, tokens: q, slots: key_slots, out });
+                    &**modulated
+                }
+            };
+            if let Some((_, rounded)) = &mut half {
+                rounded.set_modulated(modulated, keys, count);
+            }
             let seen = batch.span();
             for span in spans(seen.clone()) {
-                own.compute(batch, &span, modulated, scores, None);
-                computed += (batch.rows.len() * columns(&span)) as u64;
-                let weigh = Weigh { rows: &batch.rows, running, scores, stride: SPAN, columns: columns(&span) };
-                dispatch(level, weigh);
-                drop_weights(prepared, block, batch, &span, scores);
-                let from = seen.start.max(span.start);
-                Product {
-                    rows: batch.rows.len(),
-                    depth: span.end - from,
-                    columns: values,
-                    a: &scores[from - span.start..],
-                    a_row: SPAN,
-                    a_column: 1,
-                    b: &inner_values[from * values..],
-                    b_row: values,
-                    b_group: GROUP,
-                    c_row: values,
-                    add: false,
+                if let Some((half, rounded)) = &half {
+                    let rows = (&*rounded.modulated, count);
+                    half.along_features(&rounded.session, (0, key_head), rows, &span, scores);
+                    own.finish(batch, &span, scores, None);
+                } else {
+                    own.compute(batch, &span, modulated, scores, None);
                 }
-                .run(level, sums);
+                let columns = columns(&span);
+                computed += (count * columns) as u64;
+                match &mut half {
+                    Some((_, rounded)) if problem.dropout.is_none() => {
+                        rounded.weigh(&batch.rows, running, scores, columns);
+                    }
+                    other => {
+                        dispatch(level, Weigh { rows: &batch.rows, running, scores, stride: STRIDE, columns });
+                        drop_weights(prepared, block, batch, &span, scores);
+                        if let Some((_, rounded)) = other {
+                            rounded.set_weights(scores, columns, count);
+                        }
+                    }
+                }
+                let from = seen.start.max(span.start);
+                if let Some((half, rounded)) = &half {
+                    let weights = (&*rounded.weights, count);
+                    half.along_tokens(&rounded.session, (1, key_head), weights, (from, &span), sums, false);
+                } else {
+                    Product {
+                        rows: count,
+                        depth: span.end - from,
+                        columns: values,
+                        a: &scores[from - span.start..],
+                        a_row: STRIDE,
+                        a_column: 1,
+                        b: &inner_values[from * values..],
+                        b_row: values,
+                        b_group: GROUP,
+                        c_row: values,
+                        add: false,
+                    }
+                    .run(level, sums);
+                }
                 dispatch(level, Gather { rows: &batch.rows, running, slots: value_slots, sums });
             }
         });
@@ -408,7 +478,7 @@ pub(crate) fn drop_weights(
     let Some(dropout) = problem.dropout else { return };
     let shape = prepared.shape;
     let step = problem.tuple_stride(shape.inner) as u64;
-    for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(SPAN)) {
+    for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(STRIDE)) {
         let query = (block.head * problem.queries + block.queries.start + row.query) as u64;
         let outer = prepared.tuple_index(batch.tuple(row.slot)) as u64;
         for (token, weight) in span.clone().zip(weights) {

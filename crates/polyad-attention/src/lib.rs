@@ -14,6 +14,7 @@
 //! the definition in double precision that the kernels are tested against.
 
 mod backward;
+mod bfloat16;
 mod deal;
 mod dropout;
 mod element;

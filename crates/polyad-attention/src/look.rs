@@ -9,7 +9,7 @@ use crate::forward::{ROWS, blocks, fill_slots};
 use crate::prepare::{Arena, Prepared, Shape};
 use crate::problem::{Inputs, Problem};
 use crate::rows::Modulate;
-use crate::scores::{SPAN, Scores, spans};
+use crate::scores::{STRIDE, Scores, spans};
 use crate::walk::{Batch, Block, walk};
 use polyad_simd::{Level, dispatch};
 use rayon::prelude::*;
@@ -144,7 +144,7 @@ fn each(prepared: &Prepared, lse: &[f32], block: &Block, mut look: impl FnMut(us
     let scores = Scores { prepared, head: block.head, first: block.queries.start };
     let mut slots = vec![0.0; ROWS * shape.key_width];
     let mut modulated = vec![0.0; ROWS * shape.key_width];
-    let mut weights = vec![0.0; ROWS * SPAN];
+    let mut weights = vec![0.0; ROWS * STRIDE];
     walk(prepared, block, ROWS, &mut Batch::default(), |batch| {
         fill_slots(prepared, batch, key_head, (shape.key_width, &prepared.keys), &mut slots);
         let modulate = Modulate {
@@ -157,7 +157,7 @@ fn each(prepared: &Prepared, lse: &[f32], block: &Block, mut look: impl FnMut(us
         dispatch(prepared.level, modulate);
         for span in spans(batch.span()) {
             scores.compute(batch, &span, &modulated, &mut weights, None);
-            for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(SPAN)) {
+            for (row, weights) in batch.rows.iter().zip(weights.chunks_exact_mut(STRIDE)) {
                 let lse = lse[first + row.query];
                 // A row that sees nothing has no weights; its lse is −∞, as its scores are.
                 let weigh = |s: f32| if s == f32::NEG_INFINITY { 0.0 } else { (s - lse).exp() };

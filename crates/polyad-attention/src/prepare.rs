@@ -13,8 +13,9 @@
 use crate::element::Element;
 use crate::form::Channels;
 use crate::problem::{Bias, Inputs, Problem};
+use crate::rows::Pack;
 use polyad_simd::gemm::GROUP;
-use polyad_simd::{LANES, Level};
+use polyad_simd::{LANES, Level, dispatch};
 use rayon::prelude::*;
 
 /// Slices cut off a buffer, one after the other, each at the beginning of a cache line: vectors that lie across two
@@ -57,18 +58,23 @@ pub(crate) fn packed_numbers(heads: usize, tokens: usize, width: usize) -> usize
     padded(heads * tokens.next_multiple_of(GROUP) * width)
 }
 
-/// `[heads, tokens, width]` as `[heads, tokens / 64, width, 64]`, zeros after the last token.
-pub(crate) fn pack<'a>(arena: &mut Arena<'a>, rows: &[f32], heads: usize, tokens: usize, width: usize) -> &'a [f32] {
+/// `[heads, tokens, width]` as `[heads, tokens / 64, width, 64]`, zeros after the last token. The width is a multiple of
+/// [`LANES`].
+pub(crate) fn pack<'a>(
+    arena: &mut Arena<'a>,
+    rows: &[f32],
+    (heads, tokens, width): (usize, usize, usize),
+    level: Level,
+) -> &'a [f32] {
     let groups = tokens.div_ceil(GROUP);
     let to = arena.take(heads * groups * GROUP * width);
-    to.par_chunks_mut((GROUP * width).max(1)).enumerate().for_each(|(index, group)| {
+    to.par_chunks_mut((GROUP * width).max(1)).enumerate().for_each(|(index, to)| {
         let (head, first) = (index / groups, index % groups * GROUP);
-        for place in 0..GROUP {
-            let token = first + place;
-            for l in 0..width {
-                group[l * GROUP + place] = if token < tokens { rows[(head * tokens + token) * width + l] } else { 0.0 };
-            }
-        }
+        let last = (first + GROUP).min(tokens);
+        dispatch(
+            level,
+            Pack { tokens: &rows[(head * tokens + first) * width..(head * tokens + last) * width], width, to },
+        );
     });
     to
 }
@@ -217,18 +223,21 @@ impl<'a> Prepared<'a> {
             keys.push(&*to);
             let to = arena.take(rows * shape.value_width);
             each_row(to, shape.value_width, |row, to| {
-                to.fill(0.0);
+                let (used, rest) = to.split_at_mut(problem.value_width);
                 if seen(row) {
                     let token = problem.value_places(axis).row(inputs.values[axis], place(row));
-                    to.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+                    used.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
+                } else {
+                    used.fill(0.0);
                 }
+                rest.fill(0.0);
             });
             values.push(&*to);
         }
         let inner = problem.keys[shape.inner];
-        let packed_keys = pack(arena, keys[shape.inner], shape.key_heads, inner, shape.key_width);
+        let packed_keys = pack(arena, keys[shape.inner], (shape.key_heads, inner, shape.key_width), level);
         let packed_values = match backward {
-            true => pack(arena, values[shape.inner], shape.key_heads, inner, shape.value_width),
+            true => pack(arena, values[shape.inner], (shape.key_heads, inner, shape.value_width), level),
             false => &[],
         };
         let finite = (0..shape.key_heads)

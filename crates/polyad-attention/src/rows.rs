@@ -1,6 +1,8 @@
 //! What happens to rows between the products: element by element, on the level in use.
 
 use crate::walk::Row;
+use polyad_simd::bfloat16::{BLOCK, Half, HalfKernel};
+use polyad_simd::gemm::GROUP;
 use polyad_simd::{Kernel, LANES, Simd, exp2};
 use std::f32::consts::LOG2_E;
 
@@ -18,6 +20,34 @@ pub(crate) fn vectors(x: &[f32]) -> &[[f32; LANES]] {
 #[inline(always)]
 pub(crate) fn vectors_mut(x: &mut [f32]) -> &mut [[f32; LANES]] {
     x.as_chunks_mut().0
+}
+
+/// `to[l, place] = tokens[place, l]` for a group of tokens side by side, zeros for those that there are not.
+pub(crate) struct Pack<'a> {
+    /// `[tokens, width]`, the width a multiple of [`LANES`].
+    pub tokens: &'a [f32],
+    pub width: usize,
+    /// `[width, 64]`
+    pub to: &'a mut [f32],
+}
+
+impl Kernel for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Pack { tokens, width, to } = self;
+        for first in (0..GROUP).step_by(LANES) {
+            for l in (0..width).step_by(LANES) {
+                let mut block = [simd.splat(0.0); LANES];
+                let rows = tokens.chunks_exact(width).skip(first);
+                block.iter_mut().zip(rows).for_each(|(to, row)| *to = simd.load(&vectors(&row[l..])[0]));
+                for (l, lanes) in (l..).zip(simd.transpose(block)) {
+                    simd.store(lanes, &mut vectors_mut(&mut to[l * GROUP + first..])[0]);
+                }
+            }
+        }
+    }
 }
 
 /// `out[r] = tokens[row.query] ∘ slots[row.slot]`
@@ -70,6 +100,49 @@ impl Running<'_> {
         self.lost.fill(0.0);
         self.total.fill(0.0);
     }
+
+    /// Raises what weights are relative to where a row's scores are greater, and brings the sums up to date with it.
+    #[inline(always)]
+    fn rise<S: Simd>(&mut self, simd: S, rows: &[Row], scores: &[f32], stride: usize, columns: usize) {
+        let below = simd.splat(f32::NEG_INFINITY);
+        for (row, scores) in rows.iter().zip(scores.chunks_exact(stride)) {
+            let mut most = [below; 2];
+            let (pairs, last) = vectors(&scores[..columns]).as_chunks::<2>();
+            for [a, b] in pairs {
+                most = [simd.max(simd.load(a), most[0]), simd.max(simd.load(b), most[1])];
+            }
+            for a in last {
+                most[0] = simd.max(simd.load(a), most[0]);
+            }
+            let most = simd.greatest(simd.max(most[0], most[1])) * LOG2_E;
+            let before = self.most[row.query];
+            if most > before + SLACK {
+                self.most[row.query] = most;
+                let factor = (f64::from(before) - f64::from(most)).exp2();
+                self.total[row.query] *= factor;
+                let range = row.query * self.width..(row.query + 1) * self.width;
+                let factor = simd.splat(factor as f32);
+                for sums in [&mut self.out[range.clone()], &mut self.lost[range]] {
+                    for lanes in vectors_mut(sums) {
+                        simd.store(simd.mul(simd.load(lanes), factor), lanes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a row's weights are relative to; nothing where its scores have been −∞ throughout, so that it has no weights.
+    #[inline(always)]
+    fn relative_to(&mut self, row: &Row, scores: &[f32]) -> Option<f32> {
+        if self.most[row.query] == f32::NEG_INFINITY {
+            if !scores.iter().any(|s| s.is_nan()) {
+                return None;
+            }
+            // Not a number is greater than nothing; from here on the row is none either.
+            self.most[row.query] = 0.0;
+        }
+        Some(self.most[row.query])
+    }
 }
 
 /// Turns scores into weights relative to each query's greatest score so far, near enough, and brings the sums up to date
@@ -92,49 +165,60 @@ impl Kernel for Weigh<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Weigh { rows, running, scores, stride, columns } = self;
-        let below = simd.splat(f32::NEG_INFINITY);
-        for (row, scores) in rows.iter().zip(scores.chunks_exact(stride)) {
-            let mut most = [below; 2];
-            let (pairs, last) = vectors(&scores[..columns]).as_chunks::<2>();
-            for [a, b] in pairs {
-                most = [simd.max(simd.load(a), most[0]), simd.max(simd.load(b), most[1])];
-            }
-            for a in last {
-                most[0] = simd.max(simd.load(a), most[0]);
-            }
-            let most = simd.greatest(simd.max(most[0], most[1])) * LOG2_E;
-            let before = running.most[row.query];
-            if most > before + SLACK {
-                running.most[row.query] = most;
-                let factor = (f64::from(before) - f64::from(most)).exp2();
-                running.total[row.query] *= factor;
-                let range = row.query * running.width..(row.query + 1) * running.width;
-                let factor = simd.splat(factor as f32);
-                for sums in [&mut running.out[range.clone()], &mut running.lost[range]] {
-                    for lanes in vectors_mut(sums) {
-                        simd.store(simd.mul(simd.load(lanes), factor), lanes);
-                    }
-                }
-            }
-        }
+        running.rise(simd, rows, scores, stride, columns);
         for (row, scores) in rows.iter().zip(scores.chunks_exact_mut(stride)) {
-            let mut most = running.most[row.query];
-            if most == f32::NEG_INFINITY {
-                if !scores[..columns].iter().any(|s| s.is_nan()) {
-                    // Scores of −∞ throughout, so far: no weight.
-                    scores[..columns].fill(0.0);
-                    continue;
-                }
-                // Not a number is greater than nothing; from here on the row is none either.
-                most = 0.0;
-                running.most[row.query] = most;
-            }
+            let scores = &mut scores[..columns];
+            let Some(most) = running.relative_to(row, scores) else {
+                scores.fill(0.0);
+                continue;
+            };
             let most = simd.splat(-most);
             let mut total = simd.splat(0.0);
-            for lanes in vectors_mut(&mut scores[..columns]) {
+            for lanes in vectors_mut(scores) {
                 let weight = exp2(simd, simd.mul_add(simd.load(lanes), simd.splat(LOG2_E), most));
                 total = simd.add(total, weight);
                 simd.store(weight, lanes);
+            }
+            running.total[row.query] += f64::from(simd.sum(total));
+        }
+    }
+}
+
+/// [`Weigh`] that leaves the scores as they are and writes the weights in bfloat16; the sums are of weights before they
+/// are rounded.
+pub(crate) struct WeighRounded<'a, 'r> {
+    pub rows: &'a [Row],
+    pub running: &'a mut Running<'r>,
+    pub scores: &'a [f32],
+    /// Weights, and zeros to whole blocks of a product's depth.
+    pub to: &'a mut [u16],
+    /// Of the scores and of the weights.
+    pub stride: usize,
+    pub columns: usize,
+}
+
+impl HalfKernel for WeighRounded<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Half>(self, simd: S) {
+        let WeighRounded { rows, running, scores, to, stride, columns } = self;
+        running.rise(simd, rows, scores, stride, columns);
+        let both = scores.chunks_exact(stride).zip(to.chunks_exact_mut(stride));
+        for (row, (scores, to)) in rows.iter().zip(both) {
+            let scores = &scores[..columns];
+            let (to, rest) = to[..columns.next_multiple_of(BLOCK)].split_at_mut(columns);
+            rest.fill(0);
+            let Some(most) = running.relative_to(row, scores) else {
+                to.fill(0);
+                continue;
+            };
+            let most = simd.splat(-most);
+            let mut total = simd.splat(0.0);
+            for (lanes, to) in vectors(scores).iter().zip(to.as_chunks_mut().0) {
+                let weight = exp2(simd, simd.mul_add(simd.load(lanes), simd.splat(LOG2_E), most));
+                total = simd.add(total, weight);
+                simd.narrow(weight, to);
             }
             running.total[row.query] += f64::from(simd.sum(total));
         }

@@ -9,6 +9,8 @@ use std::ops::Range;
 
 /// Inner tokens at once: their scores with 24 rows are 24 kB, which stay in the first-level cache.
 pub(crate) const SPAN: usize = 256;
+/// From a row of scores to the next: were it 256, columns of a batch would share a few sets of the first-level cache.
+pub(crate) const STRIDE: usize = SPAN + 32;
 
 /// Spans of inner tokens, each beginning at a packed group.
 pub(crate) fn spans(span: Range<usize>) -> impl Iterator<Item = Range<usize>> {
@@ -38,7 +40,7 @@ impl Scores<'_> {
         span: &Range<usize>,
         modulated: &[f32],
         scores: &mut [f32],
-        mut slopes: Option<&mut [f32]>,
+        slopes: Option<&mut [f32]>,
     ) {
         let Prepared { problem, shape, level, .. } = self.prepared;
         let rows = batch.rows.len();
@@ -54,18 +56,24 @@ impl Scores<'_> {
             b: &self.prepared.packed_keys[packed + span.start * shape.key_width..],
             b_row: GROUP,
             b_group: GROUP * shape.key_width,
-            c_row: SPAN,
+            c_row: STRIDE,
             add: false,
         }
         .run(*level, scores);
+        self.finish(batch, span, scores, slopes);
+    }
+
+    /// What [`Scores::compute`] does after the product.
+    pub fn finish(&self, batch: &Batch, span: &Range<usize>, scores: &mut [f32], mut slopes: Option<&mut [f32]>) {
+        let Prepared { problem, shape, .. } = self.prepared;
         let entry = self.head / problem.heads;
         let hidden = self.prepared.hidden.get(shape.inner).copied().flatten();
-        for (index, (row, scores)) in batch.rows.iter().zip(scores.chunks_exact_mut(SPAN)).enumerate() {
+        for (index, (row, scores)) in batch.rows.iter().zip(scores.chunks_exact_mut(STRIDE)).enumerate() {
             let scores = &mut scores[..columns(span)];
             if let Some(cap) = problem.softcap {
                 scores.iter_mut().for_each(|s| *s = (*s / cap).tanh());
                 if let Some(slopes) = &mut slopes {
-                    let slopes = slopes[index * SPAN..].iter_mut();
+                    let slopes = slopes[index * STRIDE..].iter_mut();
                     slopes.zip(&*scores).for_each(|(slope, t)| *slope = 1.0 - t * t);
                 }
                 scores.iter_mut().for_each(|s| *s *= cap);

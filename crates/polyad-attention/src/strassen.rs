@@ -167,7 +167,7 @@ pub(crate) fn backward<E: Element>(
     let operands = operands(&plan, inputs, level, &mut arena);
     let rows = Rows::new(&plan.plain, &plan.shape, upstream, &mut arena);
     let hand = |scratch| backward::Hand::new(&operands, &divided, &rows, scratch);
-    crate::backward::run(&plan.plain, inputs, &divided, &rows, gradients, arena, hand)
+    crate::backward::run(&plan.plain, inputs, (&divided, &[]), &rows, gradients, arena, hand)
 }
 
 /// The greater number; NaN if there is one, so that it comes to light.
@@ -189,8 +189,9 @@ fn operands<'a, E: Element>(
     let (problem, shape) = (&plan.plain, &plan.shape);
     let prepared = Prepared::new(problem, inputs, shape, level, arena, true);
     let first = plan.axes[0];
-    let keys = pack(arena, prepared.keys[first], shape.key_heads, problem.keys[first], shape.key_width);
-    let values = pack(arena, prepared.values[first], shape.key_heads, problem.keys[first], shape.value_width);
+    let size = |width: usize| (shape.key_heads, problem.keys[first], width);
+    let keys = pack(arena, prepared.keys[first], size(shape.key_width), level);
+    let values = pack(arena, prepared.values[first], size(shape.value_width), level);
     Operands {
         packed_keys: [keys, prepared.packed_keys],
         packed_values: [values, prepared.packed_values],

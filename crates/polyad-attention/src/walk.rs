@@ -57,6 +57,11 @@ impl Batch {
         self.rows.last().map_or(0, |row| row.slot + 1)
     }
 
+    /// Whether the rows are of queries that follow each other.
+    pub fn is_run(&self) -> bool {
+        self.rows.windows(2).all(|pair| pair[0].query + 1 == pair[1].query)
+    }
+
     /// The inner tokens that some row sees.
     pub fn span(&self) -> Range<usize> {
         let low = self.rows.iter().map(|row| row.low).min().unwrap_or(0);

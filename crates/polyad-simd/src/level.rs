@@ -14,6 +14,8 @@ pub enum Level {
     Avx512,
     /// AVX-512 with bfloat16 dot products.
     Avx512Bf16,
+    /// AMX: tiles of bfloat16 numbers, beside the former.
+    Amx,
 }
 
 /// A level that cannot be used.
@@ -29,7 +31,7 @@ impl fmt::Display for LevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LevelError::Unknown(name) => {
-                write!(f, "no instruction set is called `{name}`; there are portable, avx2, avx512, avx512bf16")
+                write!(f, "no instruction set is called `{name}`; there are portable, avx2, avx512, avx512bf16, amx")
             }
             LevelError::Absent(level) => write!(f, "this processor has no {level}; it has {}", Level::best()),
         }
@@ -46,7 +48,7 @@ impl fmt::Display for Level {
 
 impl Level {
     /// All levels, the plainest first.
-    pub const ALL: [Level; 4] = [Level::Portable, Level::Avx2, Level::Avx512, Level::Avx512Bf16];
+    pub const ALL: [Level; 5] = [Level::Portable, Level::Avx2, Level::Avx512, Level::Avx512Bf16, Level::Amx];
 
     /// The name used on the command line and in `POLYAD_ISA`.
     pub fn name(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Level {
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
             Level::Avx512Bf16 => "avx512bf16",
+            Level::Amx => "amx",
         }
     }
 
@@ -70,6 +73,7 @@ impl Level {
                 Level::Avx2 => avx2,
                 Level::Avx512 => avx512,
                 Level::Avx512Bf16 => avx512 && has!("avx512bf16"),
+                Level::Amx => avx512 && has!("avx512bf16") && crate::amx::is_present(),
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

@@ -7,6 +7,9 @@
 //! All `std::arch` code of polyad is in this crate, and with the memory-mapped files of other crates the only
 //! `unsafe` code. Each block says whose promise it relies on.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+pub mod bfloat16;
 pub mod conv;
 mod dot;
 mod exp;

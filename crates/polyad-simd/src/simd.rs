@@ -39,6 +39,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn scale(self, v: Self::V, n: Self::V) -> Self::V;
     /// The sum of all lanes, by halves: lane i with i + 8, then i + 4, i + 2, i + 1.
     fn sum(self, v: Self::V) -> f32;
+    /// Lane `j` of row `i` as lane `i` of row `j`.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES] {
+        let mut from = [[0.0; LANES]; LANES];
+        rows.into_iter().zip(&mut from).for_each(|(row, to)| self.store(row, to));
+        std::array::from_fn(|column| self.load(&std::array::from_fn(|row| from[row][column])))
+    }
     /// The greatest lane, by halves; of lanes that are NaN nothing is promised.
     #[inline(always)]
     fn greatest(self, v: Self::V) -> f32 {
@@ -69,7 +76,7 @@ pub fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if level >= Level::Avx512
-            && let Some(simd) = Avx512::detect()
+            && let Some(simd) = Avx512::<false>::detect()
         {
             return simd.vectorise(kernel);
         }
@@ -81,4 +88,32 @@ pub fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     }
     let _ = level;
     kernel.run(Portable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Turn([[f32; LANES]; LANES]);
+
+    impl Kernel for Turn {
+        type Output = [[f32; LANES]; LANES];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let columns = simd.transpose(std::array::from_fn(|row| simd.load(&self.0[row])));
+            let mut to = [[0.0; LANES]; LANES];
+            columns.into_iter().zip(&mut to).for_each(|(column, to)| simd.store(column, to));
+            to
+        }
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let number = |row: usize, column: usize| (row * LANES + column) as f32;
+        for level in Level::ALL.into_iter().filter(|level| level.is_present()) {
+            let turned = dispatch(level, Turn(std::array::from_fn(|i| std::array::from_fn(|j| number(i, j)))));
+            assert_eq!(turned, std::array::from_fn(|i| std::array::from_fn(|j| number(j, i))), "{level}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! From the sums of shares and parts to gradients of features, in a fixed order.
 
 use super::{GradientRows, Plan, ROWS};
+use crate::bfloat16::add_turned;
 use crate::deal::place;
 use crate::element::{Element, narrow_into};
 use crate::problem::{Inputs, MOST_NUMBERS, Problem};
@@ -10,7 +11,7 @@ use rayon::prelude::*;
 pub(super) fn finish<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
-    plan: &Plan,
+    (plan, turned): (&Plan, &[bool]),
     (dq, sums): (&[f32], &[f32]),
     gradients: &mut GradientRows<E>,
 ) {
@@ -32,19 +33,36 @@ pub(super) fn finish<E: Element>(
     };
     for axis in 0..problem.keys.len() {
         let (m, room) = (problem.keys[axis], problem.room(axis));
-        gradients.keys[axis].par_iter_mut().enumerate().for_each(|(row, to)| {
-            let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
-            for sums in shares_of(row / room).filter(|_| row % room < m) {
-                let own = &sums[places[2 * axis] + row % room * shape.key_width..][..shape.channels.count()];
-                shape.channels.collapse(axis + 1, 1.0, own, sum);
-            }
-            narrow_into(sum, to);
-        });
+        let is_turned = |key_head: usize| axis == shape.inner && turned.get(key_head) == Some(&true);
+        let rows = gradients.keys[axis].par_iter_mut().enumerate();
+        rows.for_each_init(
+            || vec![0.0; shape.channels.count()],
+            |channels, (row, to)| {
+                let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
+                for sums in shares_of(row / room).filter(|_| row % room < m) {
+                    let sums = &sums[places[2 * axis]..];
+                    if is_turned(row / room) {
+                        channels.fill(0.0);
+                        add_turned(sums, row % room, shape.key_width, channels);
+                        shape.channels.collapse(axis + 1, 1.0, channels, sum);
+                    } else {
+                        let own = &sums[row % room * shape.key_width..][..shape.channels.count()];
+                        shape.channels.collapse(axis + 1, 1.0, own, sum);
+                    }
+                }
+                narrow_into(sum, to);
+            },
+        );
         gradients.values[axis].par_iter_mut().enumerate().for_each(|(row, to)| {
             let sum = &mut [0.0; MOST_NUMBERS][..to.len()];
             for sums in shares_of(row / room).filter(|_| row % room < m) {
-                let own = &sums[places[2 * axis + 1] + row % room * shape.value_width..];
-                sum.iter_mut().zip(own).for_each(|(to, x)| *to += x);
+                let sums = &sums[places[2 * axis + 1]..];
+                if is_turned(row / room) {
+                    add_turned(sums, row % room, shape.value_width, sum);
+                } else {
+                    let own = &sums[row % room * shape.value_width..];
+                    sum.iter_mut().zip(own).for_each(|(to, x)| *to += x);
+                }
             }
             narrow_into(sum, to);
         });

@@ -1,10 +1,11 @@
 //! The gradient of one block of queries, by linear channels: steps 2 to 7.
 
-use super::{Plan, ROWS, Rows, Worker};
+use super::{MOST_ROWS, Plan, ROWS, Rows, Worker};
+use crate::bfloat16::{BACKWARD_ROWS, Half, Side};
 use crate::forward::{drop_weights, fill_slots, product_of};
 use crate::prepare::{Arena, Prepared};
 use crate::rows::{Modulate, Slopes, Spread};
-use crate::scores::{SPAN, Scores, columns, spans};
+use crate::scores::{STRIDE, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
 use polyad_simd::dispatch;
 use polyad_simd::gemm::{GROUP, Product};
@@ -15,6 +16,7 @@ pub(super) struct Hand<'a> {
     prepared: &'a Prepared<'a>,
     plan: &'a Plan,
     rows: &'a Rows<'a>,
+    half: Option<(&'a Half<'a>, [Side<'a>; 2])>,
     /// q ∘ k and dout ∘ v of each row.
     modulated: [&'a mut [f32]; 2],
     slots: [&'a mut [f32]; 2],
@@ -30,22 +32,30 @@ pub(super) struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    pub fn new(prepared: &'a Prepared<'a>, plan: &'a Plan, rows: &'a Rows<'a>, scratch: &'a mut [f32]) -> Self {
+    pub fn new(
+        prepared: &'a Prepared<'a>,
+        plan: &'a Plan,
+        rows: &'a Rows<'a>,
+        half: Option<&'a Half<'a>>,
+        scratch: &'a mut [f32],
+    ) -> Self {
         let (keys, values) = (prepared.shape.key_width, prepared.shape.value_width);
         let mut arena = Arena::new(scratch);
-        let mut pair = || [arena.take(ROWS * keys), arena.take(ROWS * values)];
+        let half = half.map(|half| (half, Side::both(prepared.shape, prepared.level, &mut arena)));
+        let mut pair = || [arena.take(MOST_ROWS * keys), arena.take(MOST_ROWS * values)];
         let (modulated, slots, collected, sums) = (pair(), pair(), pair(), pair());
         Hand {
             prepared,
             plan,
             rows,
+            half,
             modulated,
             slots,
             collected,
             sums,
-            scores: arena.take(ROWS * SPAN),
-            slopes: arena.take(ROWS * SPAN),
-            caps: arena.take(ROWS * SPAN),
+            scores: arena.take(MOST_ROWS * STRIDE),
+            slopes: arena.take(MOST_ROWS * STRIDE),
+            caps: arena.take(MOST_ROWS * STRIDE),
             product: arena.take(keys.max(values)),
             batch: Batch::default(),
         }
@@ -54,8 +64,8 @@ impl<'a> Hand<'a> {
 
 impl Worker for Hand<'_> {
     fn run(&mut self, block: &Block, dq: &mut [f32], to: &mut [f32]) -> Option<u64> {
-        let Hand { prepared, plan, rows, modulated, slots, collected, sums, scores, slopes, caps, product, batch } =
-            self;
+        let Hand { prepared, plan, rows, half, modulated, slots, collected, sums, .. } = self;
+        let Hand { scores, slopes, caps, product, batch, .. } = self;
         let (problem, shape, level) = (prepared.problem, prepared.shape, prepared.level);
         let key_head = shape.key_head(problem, block.head);
         let own = Scores { prepared, head: block.head, first: block.queries.start };
@@ -67,19 +77,32 @@ impl Worker for Hand<'_> {
         let arrays = [&prepared.keys, &prepared.values];
         let inners = [0, 1].map(|side: usize| &arrays[side][shape.inner][range(widths[side])]);
         dq.fill(0.0);
+        let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
+        let capacity = if half.is_some() { BACKWARD_ROWS } else { ROWS };
         let mut computed = 0;
-        walk(prepared, block, ROWS, batch, |batch| {
+        walk(prepared, block, capacity, batch, |batch| {
             let count = batch.rows.len();
             for side in 0..2 {
                 let (width, tokens) = (widths[side], tokens[side]);
                 fill_slots(prepared, batch, key_head, (width, arrays[side]), slots[side]);
                 let out = &mut *modulated[side];
                 dispatch(level, Modulate { rows: &batch.rows, width, tokens, slots: &*slots[side], out });
+                if let Some((_, sides)) = &mut half {
+                    sides[side].set_modulated(modulated[side], count);
+                }
             }
             let seen = batch.span();
             for (index, span) in spans(seen.clone()).enumerate() {
-                own.compute(batch, &span, modulated[0], scores, Some(&mut **caps));
-                weight_gradients(prepared, key_head, count, &span, modulated[1], slopes);
+                if let Some((half, sides)) = &half {
+                    for (side, to) in [(0, &mut *scores), (1, &mut *slopes)] {
+                        let Side { session, modulated, .. } = &sides[side];
+                        half.along_features(session, (side, key_head), (modulated, count), &span, to);
+                    }
+                    own.finish(batch, &span, scores, Some(&mut **caps));
+                } else {
+                    own.compute(batch, &span, modulated[0], scores, Some(&mut **caps));
+                    weight_gradients(prepared, key_head, count, &span, modulated[1], slopes);
+                }
                 drop_weights(prepared, block, batch, &span, slopes);
                 let stream = Slopes {
                     rows: &batch.rows,
@@ -87,13 +110,13 @@ impl Worker for Hand<'_> {
                     delta: &rows.delta[first..],
                     scores,
                     slopes,
-                    stride: SPAN,
+                    stride: STRIDE,
                     columns: columns(&span),
                 };
                 dispatch(level, stream);
                 computed += (count * columns(&span)) as u64;
                 // Where a row does not see a token its weight is 0, and 0 times a gradient that is not finite is not.
-                for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact_mut(SPAN)) {
+                for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact_mut(STRIDE)) {
                     slopes[..row.low.max(span.start).min(span.end) - span.start].fill(0.0);
                     slopes[row.high.max(span.start).min(span.end) - span.start..].fill(0.0);
                 }
@@ -105,7 +128,16 @@ impl Worker for Hand<'_> {
                 let from = seen.start.max(span.start);
                 for (side, numbers) in [(0, &*slopes), (1, &*scores)] {
                     let width = widths[side];
-                    let place = plan.places[2 * shape.inner + side] + from * width;
+                    let place = plan.places[2 * shape.inner + side];
+                    if let Some((half, sides)) = &mut half {
+                        let own = &mut sides[side];
+                        own.set_numbers(numbers, columns(&span), count);
+                        own.add_to_inner(count, (from, &span), &mut to[place..]);
+                        let to = &mut *sums[side];
+                        let numbers = (&*own.numbers, count);
+                        half.along_tokens(&own.session, (side, key_head), numbers, (from, &span), to, index > 0);
+                        continue;
+                    }
                     let numbers = &numbers[from - span.start..];
                     // For the inner tokens: the numbers transposed, times the rows.
                     Product {
@@ -114,21 +146,21 @@ impl Worker for Hand<'_> {
                         columns: width,
                         a: numbers,
                         a_row: 1,
-                        a_column: SPAN,
+                        a_column: STRIDE,
                         b: modulated[side],
                         b_row: width,
                         b_group: GROUP,
                         c_row: width,
                         add: true,
                     }
-                    .run(level, &mut to[place..]);
+                    .run(level, &mut to[place + from * width..]);
                     // For the rows: the numbers times the inner tokens.
                     Product {
                         rows: count,
                         depth: span.end - from,
                         columns: width,
                         a: numbers,
-                        a_row: SPAN,
+                        a_row: STRIDE,
                         a_column: 1,
                         b: &inners[side][from * width..],
                         b_row: width,
@@ -188,7 +220,7 @@ fn weight_gradients(
         b: &prepared.packed_values[packed + span.start * shape.value_width..],
         b_row: GROUP,
         b_group: GROUP * shape.value_width,
-        c_row: SPAN,
+        c_row: STRIDE,
         add: false,
     }
     .run(prepared.level, to);
@@ -201,7 +233,7 @@ impl Scores<'_> {
         let (entry, head) = (self.head / problem.heads, self.head % problem.heads);
         for (bias, place) in self.prepared.biases.iter().zip(places) {
             let before = bias.start(problem, entry, head);
-            for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact(SPAN)) {
+            for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact(STRIDE)) {
                 let (at, step) = self.bias_place(bias, batch.tuple(row.slot), self.first + row.query, span);
                 let to = &mut to[place + at - before..];
                 match step {

@@ -1,6 +1,7 @@
 //! The kernels against the definition in double precision, against properties, and at their edges.
 
 mod agreement;
+mod bfloat16;
 mod cases;
 mod cost;
 mod differences;
