@@ -1,7 +1,7 @@
 //! The header of a model file: everything but the weights.
 
 use crate::error::{Error, Result};
-use crate::render::{RenderSettings, Style, VERSION};
+use crate::render::{RenderSettings, VERSION};
 use crate::view_set::View;
 use crate::vsformer::VsFormerConfig;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -64,6 +64,10 @@ impl InputNormalisation {
     /// torchvision's, which the published code uses.
     pub const IMAGENET: Self =
         InputNormalisation { scale: 1.0 / 255.0, mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
+
+    /// White, which surrounds a shape, is 0, and so is what a convolution sees beyond the edge of a picture. Otherwise each
+    /// picture had a frame; and statistics of batches, which follow how much white is in them, wander more.
+    pub const WHITE_IS_ZERO: Self = InputNormalisation { scale: 1.0 / 255.0, mean: [1.0; 3], deviation: [0.25; 3] };
 
     /// Turns views of one size into the network's input. Grey views become three equal channels first.
     ///
@@ -184,15 +188,12 @@ impl Header {
         }
     }
 
-    /// Refuses a view that the model was not made for: of another size, or grey where it wants colours.
+    /// Refuses a view of another size than the model was made for. Photographs may be grey whatever the style of meshes.
     pub(super) fn check_view(&self, view: &View) -> Result<()> {
         let size = self.render.size;
         if (view.width, view.height) != (size, size) {
             let found = format!("{} x {}", view.width, view.height);
             return Err(Error::Model(format!("it was made for views of {size} x {size} pixels, not {found}")));
-        }
-        if self.render.style == Style::Normal && view.channels == 1 {
-            return Err(Error::Model("it was made for views in style normal, not for grey ones".into()));
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ pub struct Dataset {
 /// Share of a class that is tested where the folders say nothing.
 const TEST_SHARE: f64 = 0.2;
 /// Share of a class's train split that validates.
-const VALIDATION_SHARE: f64 = 0.1;
+const VALIDATION_SHARE: f64 = 0.05;
 
 impl Dataset {
     /// Looks for the shapes of a folder. A class needs a shape to train on.
@@ -190,7 +190,7 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 40);
-        assert_eq!((data.split("test").expect("test").len(), data.validation.len()), (8, 4));
+        assert_eq!((data.split("test").expect("test").len(), data.validation.len()), (8, 2));
         assert_eq!(names(&open(7).validation), names(&data.validation));
         assert_ne!(names(&open(8).split("test").expect("test")), names(&data.split("test").expect("test")));
     }

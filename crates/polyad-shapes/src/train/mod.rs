@@ -180,7 +180,7 @@ fn beginning(recipe: &Recipe) -> Result<(VsFormer, InputNormalisation)> {
     // Burn draws weights when they are first looked at. Looked at now, they follow from the seed alone, and not from what a
     // run has drawn by the time that it comes to them, which is less if it was stopped before.
     state::record(&network)?;
-    let Some(path) = &recipe.begin else { return Ok((network, InputNormalisation::default())) };
+    let Some(path) = &recipe.begin else { return Ok((network, recipe.input)) };
     let model = Model::load(path)?;
     model.check_settings(&recipe.render)?;
     let weights = state::record(&model.network().initializer.clone().train())?;
@@ -194,7 +194,7 @@ fn first_position(recipe: &Recipe, shapes: String) -> Position {
         shapes,
         stage: if recipe.freeze || recipe.stage1.epochs == 0 { 2 } else { 1 },
         epoch: 0,
-        group: 0,
+        step: 0,
         loss: 0.0,
         batches: 0,
         curve: Vec::new(),

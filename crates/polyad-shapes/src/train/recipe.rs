@@ -1,7 +1,7 @@
 //! The numbers of a training run: ours for two cores, and the published ones.
 
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{InputNormalisation, Model};
 use crate::render::{Frame, RenderSettings, Style};
 use crate::vsformer::{BackboneKind, VsFormerConfig};
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,8 @@ pub struct Recipe {
     pub freeze: bool,
     /// How shapes are drawn.
     pub render: RenderSettings,
+    /// How pixels become numbers; a model to begin with has its own.
+    pub input: InputNormalisation,
     /// Random rotations of each training shape.
     pub rotations: usize,
     /// Stage 1, by SGD.
@@ -180,7 +182,8 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Small pictures of turned shapes; stage 2 on features that stage 1 has made.
+    /// Small pictures of turned shapes; stage 2 on features that stage 1 has made. Weight decay is strong: on psb40, with a
+    /// quarter of the shapes held out, ten times as much as usual took the mAP of plain features from .57 to .61.
     fn ours(begin: &Begin) -> Self {
         let network = VsFormerConfig { layers: 2, dim: begin.dim(), ..VsFormerConfig::published(begin.kind, None) };
         let size = if begin.kind == BackboneKind::Small { 48 } else { 224 };
@@ -189,10 +192,11 @@ impl Recipe {
             begin: None,
             freeze: false,
             render: begin.render(RenderSettings { size, ..RenderSettings::default() }),
+            input: InputNormalisation::WHITE_IS_ZERO,
             rotations: 7,
-            stage1: Schedule { epochs: 5, rate: 0.05, warm_up: 0.25, cycle: 5, decay: 1.0 },
+            stage1: Schedule { epochs: 6, rate: 0.05, warm_up: 0.25, cycle: 6, decay: 1.0 },
             stage1_batch: 64,
-            stage1_decay: 5e-4,
+            stage1_decay: 5e-3,
             stage2: Schedule { epochs: 4, rate: 1e-3, warm_up: 1.0, cycle: 4, decay: 1.0 },
             stage2_batch: 64,
             stage2_frozen: true,
@@ -214,6 +218,7 @@ impl Recipe {
             begin: None,
             freeze: false,
             render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
+            input: InputNormalisation::IMAGENET,
             rotations: 0,
             stage1: Schedule { epochs: 30, rate: 0.01, warm_up: 0.0, cycle: 30, decay: 1.0 },
             stage1_batch: 64,

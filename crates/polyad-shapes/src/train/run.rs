@@ -16,8 +16,11 @@ use burn::tensor::{Bytes, Device, Tensor};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
-/// View Sets read at once: in them views are mixed. 64 sets of 20 views of 224 x 224 take 64 MB.
+/// View Sets whose features are computed at once.
 pub(super) const GROUP: usize = 64;
+/// Pixels of the View Sets that are in memory at once: among these, views are mixed in stage 1. Half a gigabyte mixes all
+/// of a library of some ten thousand View Sets of 48 x 48; batches that see a few shapes again and again teach less.
+const POOL_PIXELS: usize = 1 << 29;
 /// Writing states takes at most one part in so many of a run's time.
 const SAVE_SHARE: u32 = 20;
 /// Pixels of a batch of views without gradients.
@@ -86,6 +89,13 @@ impl Run<'_> {
         order
     }
 
+    /// How many View Sets are in memory at once, if all are like the first.
+    pub fn pool(&self) -> usize {
+        let first = self.train.first().and_then(|sample| self.cache.load(sample.key).ok());
+        let pixels = first.map_or(1, |set| set.views.iter().map(|view| view.pixels.len()).sum());
+        (POOL_PIXELS / pixels.max(1)).max(GROUP)
+    }
+
     /// The View Sets of samples, in their order.
     pub fn load(&self, samples: &[Sample]) -> Result<Vec<ViewSet>> {
         samples.par_iter().map(|sample| self.cache.load(sample.key)).collect()
@@ -141,9 +151,9 @@ impl Run<'_> {
         schedule.at(self.position.epoch as f64 + fraction)
     }
 
-    /// Ends a group.
-    pub fn finish_group<M: Module>(&mut self, group: usize, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
-        self.position.group = group + 1;
+    /// Ends the `step`-th step of an epoch, counted from 1.
+    pub fn finish_step<M: Module>(&mut self, step: usize, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
+        self.position.step = step;
         self.save_if_due(network, optimizer)
     }
 
@@ -168,7 +178,7 @@ impl Run<'_> {
         }
         position.curve.push(epoch);
         position.epoch += 1;
-        (position.group, position.loss, position.batches) = (0, 0.0, 0);
+        (position.step, position.loss, position.batches) = (0, 0.0, 0);
         self.save_if_due(network, optimizer)
     }
 

@@ -33,32 +33,39 @@ impl Run<'_> {
     /// Stage 1, from where the position says.
     pub fn stage1(&mut self, mut network: ViewClassifier, mut optimizer: ModuleOptimizer) -> Result<ViewClassifier> {
         let schedule = self.recipe.stage1.clone();
-        let groups = self.train.len().div_ceil(GROUP);
-        self.job.reporter().begin("stage 1: views", (schedule.epochs * groups) as u64);
-        self.job.reporter().advance((self.position.epoch * groups + self.position.group) as u64);
+        let pool = self.pool();
+        let sets = self.train.len() as u64;
+        self.job.reporter().begin("stage 1: views", schedule.epochs as u64 * sets);
+        self.job.reporter().advance(self.position.epoch as u64 * sets);
         while self.position.epoch < schedule.epochs {
             let order = self.order();
-            for (group, samples) in order.chunks(GROUP).enumerate().skip(self.position.group) {
+            let mut step = 0;
+            for (begin, samples) in order.chunks(pool).enumerate().map(|(index, samples)| (index * pool, samples)) {
                 let sets = self.load(samples)?;
                 let mut views: Vec<(&View, usize)> = Vec::new();
                 for (set, sample) in sets.iter().zip(samples) {
                     views.extend(set.views.iter().map(|view| (view, sample.class)));
                 }
-                let mut random = self.random(3, group);
-                random.shuffle(&mut views);
-                let batches = views.len().div_ceil(self.recipe.stage1_batch);
-                for (batch, views) in views.chunks(self.recipe.stage1_batch).enumerate() {
+                self.random(3, begin).shuffle(&mut views);
+                let mut shown = 0;
+                for (batch, some) in views.chunks(self.recipe.stage1_batch).enumerate() {
                     self.job.check()?;
-                    self.seed_step(group << 16 | batch);
-                    let fraction = (group as f64 + batch as f64 / batches as f64) / groups as f64;
-                    let (views, classes): (Vec<&View>, Vec<usize>) = views.iter().copied().unzip();
-                    let logits = network.forward(self.training_input(&views, &mut random)?);
-                    let rate = self.rate(&schedule, fraction);
+                    let past = (batch * self.recipe.stage1_batch) as f64 / views.len() as f64 * samples.len() as f64;
+                    self.job.reporter().advance((past as u64).saturating_sub(shown));
+                    shown = past as u64;
+                    step += 1;
+                    if step <= self.position.step {
+                        continue;
+                    }
+                    self.seed_step(step);
+                    let (some, classes): (Vec<&View>, Vec<usize>) = some.iter().copied().unzip();
+                    let logits = network.forward(self.training_input(&some, &mut self.random(6, step))?);
+                    let rate = self.rate(&schedule, (begin as f64 + past) / order.len() as f64);
                     let loss = smoothed_cross_entropy(logits, &classes, self.recipe.smoothing);
                     network = self.step(network, &mut optimizer, rate, loss)?;
+                    self.finish_step(step, &network, &optimizer)?;
                 }
-                self.job.reporter().advance(1);
-                self.finish_group(group, &network, &optimizer)?;
+                self.job.reporter().advance(samples.len() as u64 - shown);
             }
             let tally = self.validate_views(&network)?;
             self.finish_epoch(tally, &network, &optimizer)?;
@@ -94,10 +101,10 @@ impl Run<'_> {
         let batches = self.train.len().div_ceil(size);
         let label = if frozen { "stage 2: features of View Sets" } else { "stage 2: View Sets" };
         self.job.reporter().begin(label, (schedule.epochs * batches) as u64);
-        self.job.reporter().advance((self.position.epoch * batches + self.position.group) as u64);
+        self.job.reporter().advance((self.position.epoch * batches + self.position.step) as u64);
         while self.position.epoch < schedule.epochs {
             let order = self.permutation();
-            for (batch, indices) in order.chunks(size).enumerate().skip(self.position.group) {
+            for (batch, indices) in order.chunks(size).enumerate().skip(self.position.step) {
                 self.job.check()?;
                 self.seed_step(batch);
                 let samples: Vec<Sample> = indices.iter().map(|index| self.train[*index]).collect();
@@ -116,7 +123,7 @@ impl Run<'_> {
                 let rate = self.rate(&schedule, batch as f64 / batches as f64);
                 network = self.step(network, &mut optimizer, rate, loss)?;
                 self.job.reporter().advance(1);
-                self.finish_group(batch, &network, &optimizer)?;
+                self.finish_step(batch + 1, &network, &optimizer)?;
             }
             let tally = match &validation {
                 Some(features) => self.validate_sets(&network, features)?,

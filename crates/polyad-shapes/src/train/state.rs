@@ -40,8 +40,8 @@ pub(super) struct Position {
     pub stage: u8,
     /// Finished epochs of the stage.
     pub epoch: usize,
-    /// Finished groups of the epoch.
-    pub group: usize,
+    /// Finished steps of the epoch.
+    pub step: usize,
     /// Loss and batches of the epoch so far.
     pub loss: f64,
     pub batches: usize,

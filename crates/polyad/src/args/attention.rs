@@ -37,7 +37,7 @@ pub struct AttendArgs {
     /// The gradients too, of dout and dlse
     #[arg(long)]
     pub backward: bool,
-    /// The instruction set: portable, avx2, avx512, avx512bf16; the best one where it is left out
+    /// The instruction set: portable, avx2, avx512, avx512bf16, amx; the best one where it is left out
     #[arg(long, value_name = "LEVEL")]
     pub isa: Option<String>,
     /// What queries, keys and values are rounded to first

@@ -5,13 +5,13 @@ use crate::error::{Error, Result};
 use crate::has_kernels;
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use polyad_attention::{Channels, Problem};
+use polyad_attention::{Channels, Layout, Problem};
 use std::sync::Arc;
 
 /// What is to be computed.
 #[derive(Debug, Clone)]
 pub struct Attend {
-    /// Sizes, form, masks, scale, softcap, dropout. `room` is not looked at: tensors hold what there is.
+    /// Sizes, form, masks, scale, softcap, dropout. Room, layout and packed sequences are refused.
     pub problem: Problem,
     /// If there: `[batch, m]`, true where a key must not be seen, on every axis, which then all have `m` keys.
     pub hidden: Option<Arc<[bool]>>,
@@ -106,6 +106,12 @@ fn check(operands: &Operands, how: &Attend) -> Result<()> {
     }
     if !problem.room.is_empty() {
         return refuse("room beyond the keys, which tensors do not have".into());
+    }
+    if problem.layout != Layout::default() {
+        return refuse("a layout of its arrays, where tensors have their own".into());
+    }
+    if !problem.packed.is_empty() {
+        return refuse("packed sequences; here they are a batch with lengths".into());
     }
     let expected = [problem.batch, problem.heads, problem.queries, problem.width];
     if operands.q.dims() != expected {

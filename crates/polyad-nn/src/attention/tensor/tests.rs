@@ -95,6 +95,11 @@ fn biases_and_sinks_that_do_not_fit_are_refused_by_name() {
         let message = tensor_attention(Operands { biases, sink, ..plain() }, &how).expect_err(part).to_string();
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
+    let packed = Problem { packed: vec![vec![0, 4]; 3], ..how.problem.clone() };
+    for (problem, part) in [(packed, "packed"), (how.problem.tokens_outside(), "layout")] {
+        let message = tensor_attention(plain(), &Attend { problem, hidden: None }).expect_err(part).to_string();
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
 }
 
 #[test]
