@@ -184,7 +184,8 @@ pub(crate) fn workspace_of_any<E: Element>(problem: &Problem, inputs: &Inputs<E>
 /// The gradient of `Σ dout · out + Σ dlse · lse`, on `level`.
 ///
 /// # Shapes
-/// As [`Gradients`] and [`Upstream`] say, out, dout and gradients by the problem's layout; workspace: [`backward_workspace`] numbers, whatever they are.
+/// As [`Gradients`] and [`Upstream`] say, out, dout and gradients by the problem's layout; workspace:
+/// [`backward_workspace`] numbers, whatever they are.
 ///
 /// # Cost
 /// Three times that of forward.

@@ -232,13 +232,10 @@ fn forward_need(own: &Problem) -> usize {
     padded(own.rows()) + padded(forward::workspace_of_any(own))
 }
 
-fn forward_needs(problem: &Problem) -> Vec<usize> {
-    (0..problem.sequences()).map(|sequence| forward_need(&problem_of(problem, sequence))).collect()
-}
-
 /// Numbers of forward's workspace.
 pub(crate) fn forward_workspace(problem: &Problem) -> usize {
-    most_numbers(&forward_needs(problem))
+    let need = |sequence| forward_need(&problem_of(problem, sequence));
+    most_numbers(&(0..problem.sequences()).map(need).collect::<Vec<usize>>())
 }
 
 /// As [`crate::forward()`], after its checks.
@@ -251,7 +248,7 @@ pub(crate) fn forward<E: Element>(
     level: Level,
 ) -> Work {
     let sequences = sequences(problem, inputs);
-    let needs = forward_needs(problem);
+    let needs: Vec<usize> = sequences.iter().map(|own| forward_need(&own.problem)).collect();
     let mut outs = by_sequence(out, &problem.packed[0]).into_iter();
     let mut work = Work::default();
     for round in rounds(&needs) {

@@ -263,8 +263,21 @@ impl Problem {
         self.value_places(axis).numbers()
     }
 
+    /// Refuses axes of biases that are not two of the score's, the smaller first, and a pair that is there twice.
+    pub fn check_pairs(&self, pairs: &[(usize, usize)]) -> Result<()> {
+        for (index, (a, b)) in pairs.iter().enumerate() {
+            if a >= b || *b >= self.order() {
+                return problem(format!("a bias of axes {a} and {b} in a problem of order {}", self.order()));
+            }
+            if pairs[..index].contains(&(*a, *b)) {
+                return problem(format!("two biases of axes {a} and {b}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Tokens on an axis of a score: 0 is the query, `a` the key axis `a − 1`.
-    pub(crate) fn tokens(&self, operand: usize) -> usize {
+    pub fn tokens(&self, operand: usize) -> usize {
         if operand == 0 { self.queries } else { self.keys[operand - 1] }
     }
 
@@ -363,14 +376,9 @@ impl<'a, E: Element> Inputs<'a, E> {
                 of(problem, axis).check_length(&format!("{name}{}", axis + 1), array.len())?;
             }
         }
-        for (index, bias) in self.biases.iter().enumerate() {
+        problem.check_pairs(&self.biases.iter().map(|bias| bias.axes).collect::<Vec<_>>())?;
+        for bias in self.biases {
             let (a, b) = bias.axes;
-            if a >= b || b >= problem.order() {
-                return self::problem(format!("a bias of axes {a} and {b} in a problem of order {}", problem.order()));
-            }
-            if self.biases[..index].iter().any(|other| other.axes == bias.axes) {
-                return self::problem(format!("two biases of axes {a} and {b}"));
-            }
             let one = packed::bias_numbers(problem, bias.axes);
             if bias.values.len() != one {
                 check_length(format!("bias_{a}{b}"), bias.values.len(), one * problem.batch * problem.heads)?;

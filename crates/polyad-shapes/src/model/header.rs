@@ -1,7 +1,7 @@
 //! The header of a model file: everything but the weights.
 
 use crate::error::{Error, Result};
-use crate::render::{RenderSettings, VERSION};
+use crate::render::{RenderSettings, Style, VERSION};
 use crate::view_set::View;
 use crate::vsformer::VsFormerConfig;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -188,12 +188,15 @@ impl Header {
         }
     }
 
-    /// Refuses a view of another size than the model was made for. Photographs may be grey whatever the style of meshes.
+    /// Refuses a view that the model was not made for: of another size, or grey where it wants colours.
     pub(super) fn check_view(&self, view: &View) -> Result<()> {
         let size = self.render.size;
         if (view.width, view.height) != (size, size) {
             let found = format!("{} x {}", view.width, view.height);
             return Err(Error::Model(format!("it was made for views of {size} x {size} pixels, not {found}")));
+        }
+        if self.render.style == Style::Normal && view.channels == 1 {
+            return Err(Error::Model("it was made for views in style normal, not for grey ones".into()));
         }
         Ok(())
     }

@@ -126,14 +126,11 @@ fn check(operands: &Operands, how: &Attend) -> Result<()> {
             return refuse(format!("{name} are {found:?}, the problem says {expected:?}"));
         }
     }
-    for (index, PairBias { axes: (a, b), values }) in operands.biases.iter().enumerate() {
-        if a >= b || *b >= problem.order() {
-            return refuse(format!("a bias of axes {a} and {b} in a problem of order {}", problem.order()));
-        }
-        if operands.biases[..index].iter().any(|other| other.axes == (*a, *b)) {
-            return refuse(format!("two biases of axes {a} and {b}"));
-        }
-        let (whole, found) = ([problem.batch, problem.heads, tokens(problem, *a), tokens(problem, *b)], values.dims());
+    if let Err(why) = problem.check_pairs(&operands.biases.iter().map(|bias| bias.axes).collect::<Vec<_>>()) {
+        return refuse(why.to_string());
+    }
+    for PairBias { axes: (a, b), values } in &operands.biases {
+        let (whole, found) = ([problem.batch, problem.heads, problem.tokens(*a), problem.tokens(*b)], values.dims());
         if found != whole && found != [1, 1, whole[2], whole[3]] {
             return refuse(format!("the bias of axes {a} and {b} is {found:?}; it can be {whole:?}, or 1, 1 at first"));
         }
@@ -150,11 +147,6 @@ fn check(operands: &Operands, how: &Attend) -> Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Tokens of an axis of the score.
-fn tokens(problem: &Problem, axis: usize) -> usize {
-    if axis == 0 { problem.queries } else { problem.keys[axis - 1] }
 }
 
 /// The same of Burn's operations: the definition, and what runs on devices without kernels.

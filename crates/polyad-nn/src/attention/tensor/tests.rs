@@ -47,10 +47,9 @@ fn the_operation_and_the_composed_body_agree_forward_and_backward() {
         let values: Vec<_> = problem.keys.iter().map(|m| operand(*m, 2, problem.value_width)).collect();
         // Of a pair with the queries for each head, of the last two axes for all; a sink where there are several axes.
         let last = problem.keys.len();
-        let tokens = |axis: usize| if axis == 0 { problem.queries } else { problem.keys[axis - 1] };
         let bias = |axes: (usize, usize), [batch, heads]: [usize; 2]| PairBias {
             axes,
-            values: normal([batch, heads, tokens(axes.0), tokens(axes.1)], &device).require_grad(),
+            values: normal([batch, heads, problem.tokens(axes.0), problem.tokens(axes.1)], &device).require_grad(),
         };
         let mut biases = vec![bias((0, 1), [2, 4])];
         biases.extend((last > 1).then(|| bias((last - 1, last), [1, 1])));
