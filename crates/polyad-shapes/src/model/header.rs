@@ -237,4 +237,24 @@ mod tests {
         }
         assert!(InputNormalisation::IMAGENET.tensor(&[], &Device::flex()).is_err());
     }
+
+    #[test]
+    fn a_view_of_another_size_or_without_the_colours_of_normals_is_refused() {
+        let architecture = VsFormerConfig::published(crate::vsformer::BackboneKind::Small, None);
+        let render = RenderSettings { size: 48, style: Style::Normal, ..RenderSettings::default() };
+        let header = Header::new(architecture, render, None);
+        let view = |size: usize, channels| View {
+            width: size,
+            height: size,
+            channels,
+            pixels: vec![0; size * size * channels],
+        };
+        header.check_view(&view(48, 3)).expect("its own");
+        for (wrong, part) in [(view(48, 1), "grey"), (view(47, 3), "47 x 47")] {
+            let message = header.check_view(&wrong).expect_err(part).to_string();
+            assert!(message.contains(part), "{message:?} does not say {part:?}");
+        }
+        let lit = Header { render: RenderSettings { style: Style::Lit, ..header.render.clone() }, ..header };
+        lit.check_view(&view(48, 1)).expect("lit views are grey");
+    }
 }
