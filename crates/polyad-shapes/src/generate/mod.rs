@@ -15,6 +15,7 @@
 
 mod abstraction;
 mod animals;
+mod creatures;
 mod finish;
 mod form;
 mod furniture;
@@ -23,6 +24,7 @@ mod nets;
 mod plates;
 mod turned;
 mod vector;
+mod vehicles;
 
 use crate::mesh::Mesh;
 use crate::random::Random;
@@ -33,8 +35,15 @@ type Builder = fn(&mut Random) -> Mesh;
 type Kind = (&'static str, Builder);
 
 /// Every family, with how often each of its kinds is drawn. The order is part of what a seed means.
-const FAMILIES: [(usize, &[Kind]); 5] =
-    [(1, turned::KINDS), (1, plates::KINDS), (1, furniture::KINDS), (1, animals::KINDS), (4, abstraction::KINDS)];
+const FAMILIES: &[(usize, &[Kind])] = &[
+    (1, turned::KINDS),
+    (1, plates::KINDS),
+    (1, furniture::KINDS),
+    (1, vehicles::KINDS),
+    (1, animals::KINDS),
+    (1, creatures::KINDS),
+    (4, abstraction::KINDS),
+];
 
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| FAMILIES.iter().flat_map(|(_, kinds)| *kinds).copied().collect());
 static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| KINDS.iter().map(|(name, _)| *name).collect());
