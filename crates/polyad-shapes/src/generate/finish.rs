@@ -42,7 +42,7 @@ fn torn(mut mesh: Mesh, random: &mut Random) -> Mesh {
         mesh.triangles.retain(|_| !random.chance(share));
     } else if let Some([low, high]) = mesh.bounds() {
         let centre = mesh.positions[random.count(0, mesh.positions.len() - 1)];
-        let reach = random.between(0.05, 0.25) * (0..3).map(|k| high[k] - low[k]).fold(0.0, f64::max);
+        let reach = random.between(0.04, 0.14) * (0..3).map(|k| high[k] - low[k]).fold(0.0, f64::max);
         let away = |p: [f64; 3]| (0..3).map(|k| (p[k] - centre[k]) * (p[k] - centre[k])).sum::<f64>() > reach * reach;
         mesh.triangles.retain(|t| t.iter().any(|i| away(mesh.positions[*i as usize])));
     }

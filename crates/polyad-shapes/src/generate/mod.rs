@@ -20,7 +20,9 @@ mod finish;
 mod form;
 mod furniture;
 mod implicit;
+mod machine;
 mod nets;
+mod plants;
 mod plates;
 mod turned;
 mod vector;
@@ -38,10 +40,12 @@ type Kind = (&'static str, Builder);
 const FAMILIES: &[(usize, &[Kind])] = &[
     (1, turned::KINDS),
     (1, plates::KINDS),
+    (1, machine::KINDS),
     (1, furniture::KINDS),
     (1, vehicles::KINDS),
     (1, animals::KINDS),
     (1, creatures::KINDS),
+    (1, plants::KINDS),
     (4, abstraction::KINDS),
 ];
 
