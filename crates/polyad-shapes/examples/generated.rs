@@ -12,7 +12,7 @@ use polyad_shapes::{Error, whole_file};
 use std::path::PathBuf;
 
 /// Pictures on the sheet, in a row, and the side of one.
-const MOST: u64 = 120;
+const MOST: u64 = 180;
 const COLUMNS: usize = 12;
 const SIDE: usize = 120;
 

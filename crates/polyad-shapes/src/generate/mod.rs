@@ -24,6 +24,7 @@ mod machine;
 mod nets;
 mod plants;
 mod plates;
+mod tools;
 mod turned;
 mod vector;
 mod vehicles;
@@ -41,6 +42,7 @@ const FAMILIES: &[(usize, &[Kind])] = &[
     (1, turned::KINDS),
     (1, plates::KINDS),
     (1, machine::KINDS),
+    (1, tools::KINDS),
     (1, furniture::KINDS),
     (1, vehicles::KINDS),
     (1, animals::KINDS),
