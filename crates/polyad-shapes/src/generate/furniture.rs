@@ -294,7 +294,7 @@ fn rocking_chair(random: &mut Random) -> Mesh {
 fn table(random: &mut Random) -> Mesh {
     let (wide, deep) = (random.between(0.7, 2.2), random.between(0.5, 1.1));
     let (high, thick) = (random.between(0.4, 1.0), random.between(0.02, 0.1));
-    let legs = Legs::new(random, random_thick(high));
+    let legs = Legs::new(random, 0.04 + 0.04 * high);
     let inset = random.between(0.04, 0.2);
     let mut parts = vec![board(random, wide, deep, high - thick, thick)];
     let (x, y) = (wide / 2.0 - inset, deep / 2.0 - inset.min(0.3 * deep));
@@ -310,10 +310,6 @@ fn table(random: &mut Random) -> Mesh {
         parts.push(board(random, 2.0 * x, 2.0 * y, low, 0.03));
     }
     merge(parts)
-}
-
-fn random_thick(high: f64) -> f64 {
-    0.04 + 0.04 * high
 }
 
 fn round_table(random: &mut Random) -> Mesh {

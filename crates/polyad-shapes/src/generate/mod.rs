@@ -15,10 +15,13 @@
 
 mod abstraction;
 mod animals;
+mod buildings;
 mod creatures;
+mod crossing;
 mod finish;
 mod form;
 mod furniture;
+mod household;
 mod implicit;
 mod machine;
 mod nets;
@@ -44,11 +47,14 @@ const FAMILIES: &[(usize, &[Kind])] = &[
     (1, machine::KINDS),
     (1, tools::KINDS),
     (1, furniture::KINDS),
+    (1, household::KINDS),
+    (1, buildings::KINDS),
     (1, vehicles::KINDS),
     (1, animals::KINDS),
     (1, creatures::KINDS),
     (1, plants::KINDS),
     (4, abstraction::KINDS),
+    (12, crossing::KINDS),
 ];
 
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| FAMILIES.iter().flat_map(|(_, kinds)| *kinds).copied().collect());

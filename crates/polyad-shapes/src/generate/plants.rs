@@ -144,14 +144,10 @@ fn palm(random: &mut Random) -> Mesh {
 fn pot(random: &mut Random) -> (Mesh, f64) {
     let (foot, rim, high) = (random.between(0.14, 0.25), random.between(0.2, 0.34), random.between(0.2, 0.5));
     let mut outer =
-        line(random, &[[foot, 0.0], [(foot + rim) / 2.0 * random_bulge(high), high * 0.5], [rim, high]], 0.6);
+        line(random, &[[foot, 0.0], [(foot + rim) / 2.0 * (0.95 + 0.4 * high), high * 0.5], [rim, high]], 0.6);
     outer.extend([[rim + 0.025, high], [rim + 0.025, high + 0.05]]);
     let soil = solid(&[[rim * 0.9, high - 0.06], [rim * 0.9, high - 0.03]], 20);
     (merge([hollow(&outer, 0, 0.03, 26), soil]), high)
-}
-
-fn random_bulge(high: f64) -> f64 {
-    0.95 + 0.4 * high
 }
 
 fn potted(random: &mut Random, cactus: bool) -> Mesh {
