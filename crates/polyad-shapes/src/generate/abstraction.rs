@@ -202,7 +202,7 @@ fn blob(random: &mut Random) -> Mesh {
         let cut = piece(random, centre, 0.4);
         solid.cut(cut);
     }
-    let mesh = surface(&solid, random.count(16, 38));
+    let mesh = surface(&solid, random.count(16, 32));
     let mesh = twisted(random, mesh);
     if random.chance(0.3) { both(mesh, 0) } else { mesh }
 }
@@ -232,7 +232,7 @@ fn carved(random: &mut Random) -> Mesh {
     if random.chance(0.3) {
         solid.wall = Some(random.between(0.06, 0.15));
     }
-    let mirror = random.coin();
+    let mirror = solid.wall.is_none() && random.coin();
     for _ in 0..random.count(1, 5) {
         let at: Point = std::array::from_fn(|k| half[k] * random.pick(&[-1.0, -0.5, 0.0, 0.5, 1.0]));
         let reach = random.between(0.15, 0.5);
@@ -243,7 +243,7 @@ fn carved(random: &mut Random) -> Mesh {
         }
         solid.cut(taken);
     }
-    let mesh = surface(&solid, random.count(20, 42));
+    let mesh = surface(&solid, random.count(16, 26));
     if mesh.triangles.len() < 40 {
         return cuboid(half, [0.0; 3]);
     }

@@ -1,7 +1,7 @@
 //! Crossings: one thing on another, or several things side by side.
 
 use super::form::{fitted, placed};
-use super::vector::{add, cross, sub, unit};
+use super::vector::{cross, sub, unit};
 use super::{FAMILIES, Kind};
 use crate::build::solid::{mapped, merge, moved, rotation};
 use crate::mesh::Mesh;
@@ -9,11 +9,18 @@ use crate::random::Random;
 
 pub(super) const KINDS: &[Kind] = &[("one-thing-on-another", grafted), ("things-side-by-side", side_by_side)];
 
+/// Triangles of one thing among several.
+const MOST_TRIANGLES: usize = 5_000;
+
 /// A shape of any other kind, of size 1.
 fn other(random: &mut Random) -> Mesh {
-    let (_, kinds) = random.pick(&FAMILIES[..FAMILIES.len() - 1]);
-    let mesh = random.pick(kinds).1(random);
-    fitted(mesh, 1.0)
+    loop {
+        let (_, kinds) = random.pick(&FAMILIES[..FAMILIES.len() - 1]);
+        let mesh = random.pick(kinds).1(random);
+        if mesh.triangles.len() <= MOST_TRIANGLES {
+            return fitted(mesh, 1.0);
+        }
+    }
 }
 
 /// One to three smaller things that stand on the surface of a larger one.
@@ -47,7 +54,7 @@ fn side_by_side(random: &mut Random) -> Mesh {
         let [low, high] = thing.bounds().unwrap_or_default();
         let shift = [edge - low[0], random.between(-0.2, 0.2), random.between(-0.2, 0.2)];
         edge += (high[0] - low[0]) * random.between(0.75, 1.05);
-        parts.push(moved(thing, add(shift, [0.0; 3])));
+        parts.push(moved(thing, shift));
     }
     merge(parts)
 }

@@ -14,23 +14,32 @@
 //! the largest side is 1.
 
 mod abstraction;
+mod aircraft;
 mod animals;
 mod buildings;
 mod creatures;
 mod crossing;
+mod electronics;
+mod emblems;
 mod finish;
 mod form;
 mod furniture;
 mod household;
 mod implicit;
+mod instruments;
 mod machine;
 mod nets;
+mod people;
 mod plants;
 mod plates;
+mod seats;
+mod ships;
+mod structures;
 mod tools;
 mod turned;
 mod vector;
 mod vehicles;
+mod vessels;
 
 use crate::mesh::Mesh;
 use crate::random::Random;
@@ -44,13 +53,22 @@ type Kind = (&'static str, Builder);
 const FAMILIES: &[(usize, &[Kind])] = &[
     (1, turned::KINDS),
     (1, plates::KINDS),
+    (1, emblems::KINDS),
     (1, machine::KINDS),
+    (1, electronics::KINDS),
     (1, tools::KINDS),
+    (1, seats::KINDS),
+    (1, instruments::KINDS),
     (1, furniture::KINDS),
+    (1, aircraft::KINDS),
     (1, household::KINDS),
+    (1, vessels::KINDS),
     (1, buildings::KINDS),
+    (1, structures::KINDS),
     (1, vehicles::KINDS),
+    (1, ships::KINDS),
     (1, animals::KINDS),
+    (1, people::KINDS),
     (1, creatures::KINDS),
     (1, plants::KINDS),
     (4, abstraction::KINDS),
