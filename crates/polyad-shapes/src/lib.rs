@@ -8,12 +8,14 @@
 //! Each arrow is a function between plain values, so that each can be used, tested and replaced alone.
 //! Nothing here prints or exits: long jobs report through a [`job::Job`], and the program draws.
 
+mod build;
 pub mod demo;
 pub mod draw;
 pub mod embedding;
 pub mod error;
 pub mod evaluate;
 pub mod gallery;
+pub mod generate;
 pub mod index;
 pub mod job;
 pub mod mesh;

@@ -30,6 +30,16 @@ impl Random {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
 
+    /// True in `share` of all cases.
+    pub fn chance(&mut self, share: f64) -> bool {
+        self.between(0.0, 1.0) < share
+    }
+
+    /// One of these, all alike likely.
+    pub fn pick<T: Copy>(&mut self, these: &[T]) -> T {
+        these[self.count(0, these.len() - 1)]
+    }
+
     /// Heads or tails.
     pub fn coin(&mut self) -> bool {
         self.next() >> 63 == 1

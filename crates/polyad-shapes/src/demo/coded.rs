@@ -5,7 +5,7 @@
 //! them. So no feature tells the family, nor does any pair: given two, two families are left. And no view shows all
 //! three sides, so the family is a correlation of higher order among views.
 
-use super::solid::{Outline, cuboid, merge, polar, revolve, tube};
+use crate::build::solid::{Outline, cuboid, merge, polar, revolve, tube};
 use crate::mesh::Mesh;
 use crate::random::Random;
 use std::f64::consts::TAU;

@@ -1,7 +1,7 @@
 //! The families of generated parts: their names, and how one part of a family is made.
 
-use super::solid::{mapped, moved, rotation};
 use super::{coded, hardware, household};
+use crate::build::solid::{mapped, moved, rotation};
 use crate::mesh::Mesh;
 use crate::random::Random;
 

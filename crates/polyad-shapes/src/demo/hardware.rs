@@ -1,9 +1,9 @@
 //! Fasteners, drives and fittings. Lengths in millimetres; axes of turning along z.
 
-use super::solid::{
+use crate::build::solid::{
     Outline, ball, circle, cuboid, extrude, merge, moved, polar, polygon, rectangle, revolve, shifted, tube, turned,
 };
-use super::sweep::sweep;
+use crate::build::sweep::sweep;
 use crate::mesh::Mesh;
 use crate::random::Random;
 use std::f64::consts::TAU;

@@ -1,7 +1,7 @@
 //! Household things: mug, bottle, table, chair. Z is up; lengths in millimetres, furniture at a tenth of its size.
 
-use super::solid::{Outline, cuboid, extrude, merge, moved, polar, rectangle, revolve, tube};
-use super::sweep::sweep;
+use crate::build::solid::{Outline, cuboid, extrude, merge, moved, polar, rectangle, revolve, tube};
+use crate::build::sweep::sweep;
 use crate::mesh::Mesh;
 use crate::random::Random;
 use std::f64::consts::TAU;

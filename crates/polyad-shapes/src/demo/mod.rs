@@ -9,8 +9,6 @@ pub mod families;
 mod hardware;
 mod household;
 mod run;
-mod solid;
 pub mod stl;
-mod sweep;
 
 pub use run::{Demo, DemoOptions, run};

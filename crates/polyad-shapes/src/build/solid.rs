@@ -8,22 +8,22 @@ use crate::random::Random;
 use std::f64::consts::TAU;
 
 /// A closed outline in the plane, without repeated points, in either direction.
-pub(super) type Outline = Vec<[f64; 2]>;
+pub(crate) type Outline = Vec<[f64; 2]>;
 /// Rows of a linear map.
-pub(super) type Matrix = [[f64; 3]; 3];
+pub(crate) type Matrix = [[f64; 3]; 3];
 
 /// A regular polygon of `sides` corners, for curves.
-pub(super) fn circle(radius: f64, sides: usize) -> Outline {
+pub(crate) fn circle(radius: f64, sides: usize) -> Outline {
     polygon(radius, sides, 0.1)
 }
 
 /// A regular polygon whose first corner is at angle `phase`.
-pub(super) fn polygon(radius: f64, sides: usize, phase: f64) -> Outline {
+pub(crate) fn polygon(radius: f64, sides: usize, phase: f64) -> Outline {
     (0..sides).map(|i| polar(radius, phase + TAU * i as f64 / sides as f64)).collect()
 }
 
 /// The point at `radius` and `angle`.
-pub(super) fn polar(radius: f64, angle: f64) -> [f64; 2] {
+pub(crate) fn polar(radius: f64, angle: f64) -> [f64; 2] {
     [radius * libm::cos(angle), radius * libm::sin(angle)]
 }
 
@@ -31,7 +31,7 @@ pub(super) fn polar(radius: f64, angle: f64) -> [f64; 2] {
 const CORNER: usize = 6;
 
 /// A rectangle about the origin, its corners rounded by `round` (0: sharp), from the right top counter-clockwise.
-pub(super) fn rectangle(width: f64, height: f64, round: f64) -> Outline {
+pub(crate) fn rectangle(width: f64, height: f64, round: f64) -> Outline {
     let corners = [[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]];
     let centre = |c: [f64; 2]| [c[0] * (width / 2.0 - round), c[1] * (height / 2.0 - round)];
     if round == 0.0 {
@@ -48,12 +48,12 @@ pub(super) fn rectangle(width: f64, height: f64, round: f64) -> Outline {
 }
 
 /// The outline, moved in its plane.
-pub(super) fn shifted(outline: &[[f64; 2]], by: [f64; 2]) -> Outline {
+pub(crate) fn shifted(outline: &[[f64; 2]], by: [f64; 2]) -> Outline {
     outline.iter().map(|p| [p[0] + by[0], p[1] + by[1]]).collect()
 }
 
 /// A prism from `low` to `high` along z, with holes through it that neither touch each other nor the outline.
-pub(super) fn extrude(outline: &[[f64; 2]], holes: &[Outline], low: f64, high: f64) -> Mesh {
+pub(crate) fn extrude(outline: &[[f64; 2]], holes: &[Outline], low: f64, high: f64) -> Mesh {
     let rings: Vec<Outline> =
         std::iter::once(directed(outline, true)).chain(holes.iter().map(|hole| directed(hole, false))).collect();
     let flat: Outline = rings.iter().flatten().copied().collect();
@@ -85,7 +85,7 @@ pub(super) fn extrude(outline: &[[f64; 2]], holes: &[Outline], low: f64, high: f
 }
 
 /// The outline of (radius, z) turned about the z axis. Points of radius 0 become poles.
-pub(super) fn revolve(profile: &[[f64; 2]], segments: usize) -> Mesh {
+pub(crate) fn revolve(profile: &[[f64; 2]], segments: usize) -> Mesh {
     let profile = directed(profile, true);
     let mut mesh = Mesh::default();
     let mut rings = Vec::new();
@@ -111,7 +111,7 @@ pub(super) fn revolve(profile: &[[f64; 2]], segments: usize) -> Mesh {
 }
 
 /// A ball about the origin.
-pub(super) fn ball(radius: f64, segments: usize) -> Mesh {
+pub(crate) fn ball(radius: f64, segments: usize) -> Mesh {
     let steps = segments / 2;
     let profile: Outline = (0..=steps)
         .map(|i| {
@@ -123,18 +123,18 @@ pub(super) fn ball(radius: f64, segments: usize) -> Mesh {
 }
 
 /// A cylinder about the z axis, or with `bore` above 0 a tube.
-pub(super) fn tube(radius: f64, bore: f64, low: f64, high: f64, segments: usize) -> Mesh {
+pub(crate) fn tube(radius: f64, bore: f64, low: f64, high: f64, segments: usize) -> Mesh {
     revolve(&[[bore, low], [radius, low], [radius, high], [bore, high]], segments)
 }
 
 /// A box of the given sides about `centre`.
-pub(super) fn cuboid(size: [f64; 3], centre: [f64; 3]) -> Mesh {
+pub(crate) fn cuboid(size: [f64; 3], centre: [f64; 3]) -> Mesh {
     let mesh = extrude(&rectangle(size[0], size[1], 0.0), &[], -size[2] / 2.0, size[2] / 2.0);
     moved(mesh, centre)
 }
 
 /// The mesh, moved.
-pub(super) fn moved(mut mesh: Mesh, by: [f64; 3]) -> Mesh {
+pub(crate) fn moved(mut mesh: Mesh, by: [f64; 3]) -> Mesh {
     for p in &mut mesh.positions {
         *p = std::array::from_fn(|i| p[i] + by[i]);
     }
@@ -142,7 +142,7 @@ pub(super) fn moved(mut mesh: Mesh, by: [f64; 3]) -> Mesh {
 }
 
 /// The mesh under a rotation.
-pub(super) fn mapped(mut mesh: Mesh, rows: Matrix) -> Mesh {
+pub(crate) fn mapped(mut mesh: Mesh, rows: Matrix) -> Mesh {
     for p in &mut mesh.positions {
         *p = rows.map(|row| row[0] * p[0] + row[1] * p[1] + row[2] * p[2]);
     }
@@ -150,7 +150,7 @@ pub(super) fn mapped(mut mesh: Mesh, rows: Matrix) -> Mesh {
 }
 
 /// The mesh, turned about the x (0), y (1) or z (2) axis.
-pub(super) fn turned(mesh: Mesh, axis: usize, angle: f64) -> Mesh {
+pub(crate) fn turned(mesh: Mesh, axis: usize, angle: f64) -> Mesh {
     let [cos, sin] = polar(1.0, angle);
     let (j, k) = ((axis + 1) % 3, (axis + 2) % 3);
     let mut rows = [[0.0; 3]; 3];
@@ -160,7 +160,7 @@ pub(super) fn turned(mesh: Mesh, axis: usize, angle: f64) -> Mesh {
 }
 
 /// The solids as one mesh; they may overlap.
-pub(super) fn merge(parts: impl IntoIterator<Item = Mesh>) -> Mesh {
+pub(crate) fn merge(parts: impl IntoIterator<Item = Mesh>) -> Mesh {
     let mut whole = Mesh::default();
     for part in parts {
         let first = whole.positions.len() as u32;
@@ -192,7 +192,7 @@ fn directed(outline: &[[f64; 2]], counter_clockwise: bool) -> Outline {
 }
 
 /// A rotation, uniform over all of them (Shoemake: a quaternion from three uniform numbers).
-pub(super) fn rotation(random: &mut Random) -> Matrix {
+pub(crate) fn rotation(random: &mut Random) -> Matrix {
     let u = random.between(0.0, 1.0);
     let (a, b) = (random.between(0.0, TAU), random.between(0.0, TAU));
     let (p, q) = ((1.0 - u).sqrt(), u.sqrt());

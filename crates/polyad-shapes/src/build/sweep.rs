@@ -7,7 +7,7 @@ type Point = [f64; 3];
 
 /// A wire of `radius` along `path` (two points or more, none repeated), its ends capped; with `bore` above 0 a pipe.
 /// The section is carried along without twist.
-pub(super) fn sweep(path: &[Point], radius: f64, bore: f64, sides: usize) -> Mesh {
+pub(crate) fn sweep(path: &[Point], radius: f64, bore: f64, sides: usize) -> Mesh {
     let mut mesh = Mesh::default();
     let outer = skin(&mut mesh, path, radius, sides, false);
     let inner = (bore > 0.0).then(|| skin(&mut mesh, path, bore, sides, true));
@@ -28,15 +28,7 @@ pub(super) fn sweep(path: &[Point], radius: f64, bore: f64, sides: usize) -> Mes
 /// Adds the wall of a pipe, seen from outside or (`inward`) from inside; its first vertex.
 fn skin(mesh: &mut Mesh, path: &[Point], radius: f64, sides: usize, inward: bool) -> u32 {
     let first = mesh.positions.len() as u32;
-    let mut normal = None;
-    for (i, centre) in path.iter().enumerate() {
-        let ahead = path[(i + 1).min(path.len() - 1)];
-        let tangent = unit(minus(ahead, path[i.saturating_sub(1)]));
-        let carried = normal.unwrap_or_else(|| across(tangent));
-        let along = dot(carried, tangent);
-        let u = unit(std::array::from_fn(|k| carried[k] - along * tangent[k]));
-        let v = cross(tangent, u);
-        normal = Some(u);
+    for (centre, [u, v]) in path.iter().zip(frames(path)) {
         for s in 0..sides {
             let angle = TAU * s as f64 / sides as f64;
             let (x, y) = (radius * libm::cos(angle), radius * libm::sin(angle));
@@ -52,6 +44,21 @@ fn skin(mesh: &mut Mesh, path: &[Point], radius: f64, sides: usize, inward: bool
         }
     }
     first
+}
+
+/// Two directions across the path at each of its points, carried along without twist.
+pub(crate) fn frames(path: &[Point]) -> Vec<[Point; 2]> {
+    let mut normal = None;
+    let frame = |i: usize| {
+        let ahead = path[(i + 1).min(path.len() - 1)];
+        let tangent = unit(minus(ahead, path[i.saturating_sub(1)]));
+        let carried = normal.unwrap_or_else(|| across(tangent));
+        let along = dot(carried, tangent);
+        let u = unit(std::array::from_fn(|k| carried[k] - along * tangent[k]));
+        normal = Some(u);
+        [u, cross(tangent, u)]
+    };
+    (0..path.len()).map(frame).collect()
 }
 
 /// Some direction square to `t`: away from the axis that `t` is least along.
