@@ -1,4 +1,4 @@
-//! A look at generated shapes: `cargo run --release -p polyad-shapes --example generated -- DIR COUNT [SEED [KIND]]`.
+//! A look at generated shapes: `cargo run --release --example generated -- DIR COUNT [SEED [KIND]]`.
 //!
 //! Writes `DIR/KIND/NUMBER.stl`, and a contact sheet of the first of them, `DIR/sheet.png`. With a kind (a part of a
 //! name is enough) only such kinds, in turn.
