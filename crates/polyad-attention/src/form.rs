@@ -103,6 +103,7 @@ impl Channels {
     }
 
     /// The channels of one token of an operand. `factor` and the signs go to the query alone.
+    #[inline(always)]
     pub fn expand<E: Element>(&self, operand: usize, factor: f32, token: &[E], out: &mut [f32]) {
         if self.plain {
             let factor = if operand == 0 { factor } else { 1.0 };
@@ -115,6 +116,7 @@ impl Channels {
     }
 
     /// Adds the gradient of a token's channels to that of its features.
+    #[inline(always)]
     pub fn collapse(&self, operand: usize, factor: f32, gradient: &[f32], out: &mut [f32]) {
         if self.plain {
             let factor = if operand == 0 { factor } else { 1.0 };

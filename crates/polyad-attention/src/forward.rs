@@ -21,6 +21,7 @@ use crate::deal::{deal, place, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length};
 use crate::form::ScoreForm;
+use crate::join::Join;
 use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
@@ -28,16 +29,15 @@ use crate::scores::{STRIDE, Scores, columns, spans};
 use crate::walk::{Batch, Block, walk};
 use crate::{packed, strassen, tree};
 use polyad_simd::gemm::{GROUP, Product};
-use polyad_simd::{LANES, Level, dispatch};
+use polyad_simd::{Level, dispatch};
 use rayon::prelude::*;
-use std::f64::consts::{LN_2, LOG2_E};
 
 /// Rows computed at once, and queries of a block: four tiles of the product's six rows.
 pub(crate) const ROWS: usize = 24;
 /// Tasks are dealt to so many hands, each with its own scratch: more than threads, so that all stay busy to the end.
 pub(crate) const HANDS: usize = 64;
 /// Tasks wanted at least, so that one head, even one query, keeps all cores busy.
-const TASKS: usize = 32;
+pub(crate) const TASKS: usize = 32;
 
 /// What was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,7 +161,8 @@ pub(crate) fn compute<E: Element>(
                 let scores = hand.run(&block, records);
                 for ((query, place), (out, lse)) in block.queries.zip((0..).step_by(record(problem))).zip(rows) {
                     let sink = inputs.sink_of(problem, block.head * problem.queries + query);
-                    *lse = join(records, std::iter::once(place), sink, out);
+                    let places = std::iter::once(place);
+                    *lse = dispatch(level, Join { records, places, sink, out });
                 }
                 scores
             };
@@ -174,7 +175,7 @@ pub(crate) fn compute<E: Element>(
     let records = &*records;
     out.par_iter_mut().zip(lse).enumerate().with_min_len(ROWS).for_each(|(row, (out, lse))| {
         let places = (0..parts).map(|part| place(problem.queries, ROWS, parts, part, row) * record(problem));
-        *lse = join(records, places, inputs.sink_of(problem, row), out);
+        *lse = dispatch(level, Join { records, places, sink: inputs.sink_of(problem, row), out });
     });
     Work { scores }
 }
@@ -223,8 +224,8 @@ pub(crate) fn rows_one_by_one<E: Element>(
         })
         .sum();
     for (index, row) in rows.iter().enumerate() {
-        let place = std::iter::once(index * record(problem));
-        lse[*row] = join(records, place, inputs.sink_of(problem, *row), &mut *out[*row]);
+        let (places, sink) = (std::iter::once(index * record(problem)), inputs.sink_of(problem, *row));
+        lse[*row] = dispatch(level, Join { records, places, sink, out: &mut *out[*row] });
     }
     scores
 }
@@ -254,40 +255,6 @@ pub(crate) fn blocks(problem: &Problem, shape: &Shape, rows: usize, parts: usize
         })
     };
     (0..shape.query_heads).flat_map(of_head).collect()
-}
-
-/// Joins the parts of a row, at most [`TASKS`], whose records begin at `places`: the sums, what weights are relative to, a
-/// power of two, and the sum of weights. Gives the row's lse.
-pub(crate) fn join<E: Element>(
-    records: &[f32],
-    places: impl Iterator<Item = usize> + Clone,
-    sink: Option<f32>,
-    out: &mut [E],
-) -> f32 {
-    let width = out.len();
-    let most_of = |place: usize| f64::from(records[place + width]);
-    let sink = sink.map(|sink| f64::from(sink) * LOG2_E);
-    let most = places.clone().map(most_of).fold(sink.unwrap_or(f64::NEG_INFINITY), f64::max);
-    if most == f64::NEG_INFINITY {
-        out.fill(E::narrow(0.0));
-        return f32::NEG_INFINITY;
-    }
-    let mut factors = [0.0; TASKS];
-    let mut total = sink.map_or(0.0, |sink| (sink - most).exp2());
-    for (factor, place) in factors.iter_mut().zip(places.clone()) {
-        *factor = if most_of(place) == most { 1.0 } else { (most_of(place) - most).exp2() };
-        total += *factor * f64::from(records[place + width + 1]);
-    }
-    places.clone().zip(&mut factors).for_each(|(_, factor)| *factor /= total);
-    for (chunk, out) in out.chunks_mut(LANES).enumerate() {
-        let mut sums = [0.0; LANES];
-        for (factor, place) in factors.iter().zip(places.clone()) {
-            let terms = &records[place + chunk * LANES..][..out.len()];
-            sums.iter_mut().zip(terms).for_each(|(sum, x)| *sum += factor * f64::from(*x));
-        }
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
-    }
-    (most * LN_2 + total.ln()) as f32
 }
 
 /// Numbers of a hand's scratch.

@@ -83,6 +83,11 @@ impl Places {
         &array[self.start(row)..][..self.width]
     }
 
+    /// An array from a head on, counted over all batch entries; it is empty where there is no token.
+    pub fn from_head<'a, E>(&self, array: &'a [E], head: usize) -> &'a [E] {
+        &array[self.start(head * self.sizes[2]).min(array.len())..]
+    }
+
     /// Numbers up to the last that is used.
     pub fn numbers(&self) -> usize {
         match self.rows() {

@@ -21,6 +21,7 @@ mod element;
 mod error;
 mod form;
 mod forward;
+mod join;
 mod layout;
 mod look;
 mod packed;

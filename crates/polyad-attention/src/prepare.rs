@@ -15,7 +15,7 @@ use crate::form::Channels;
 use crate::problem::{Bias, Inputs, Problem};
 use crate::rows::Pack;
 use polyad_simd::gemm::GROUP;
-use polyad_simd::{LANES, Level, dispatch};
+use polyad_simd::{Kernel, LANES, Level, Simd, dispatch};
 use rayon::prelude::*;
 
 /// Slices cut off a buffer, one after the other, each at the beginning of a cache line: vectors that lie across two
@@ -139,14 +139,96 @@ pub(crate) fn counts(problem: &Problem, hidden: &[Option<&[bool]>], batch: usize
     j < problem.length(batch, axis) && !hidden.is_some_and(|hidden| hidden[batch * problem.keys[axis] + j])
 }
 
-/// Calls for each row of a matrix, with its index; threads share the rows.
-fn each_row(to: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
-    to.par_chunks_mut(GROUP * width).enumerate().for_each(|(group, rows)| {
-        rows.chunks_exact_mut(width).enumerate().for_each(|(row, to)| f(group * GROUP + row, to));
-    });
+/// An operand's side of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Queries,
+    /// Of a key axis, counted from 0.
+    Keys(usize),
+    Values(usize),
+}
+
+/// Tokens of one head that are prepared together: a group, so that what is packed is still in the first-level cache.
+struct Group<'t> {
+    of: Of,
+    /// Over all batch entries.
+    head: usize,
+    first: usize,
+    /// `[tokens, padded width]`
+    to: &'t mut [f32],
+    /// The same packed, if wanted.
+    packed: Option<&'t mut [f32]>,
+}
+
+/// An array of `[heads, tokens, width]`, and what it is packed into, in groups.
+fn groups<'t>(of: Of, to: &'t mut [f32], packed: Option<&'t mut [f32]>, tokens: usize, width: usize) -> Vec<Group<'t>> {
+    let mut packed = packed.map(|packed| packed.chunks_exact_mut(GROUP * width));
+    let heads = to.chunks_exact_mut((tokens * width).max(1)).enumerate();
+    let of_head =
+        |(head, to): (usize, &'t mut [f32])| to.chunks_mut(GROUP * width).enumerate().map(move |own| (head, own));
+    let one = |(head, (index, to))| Group {
+        of,
+        head,
+        first: index * GROUP,
+        to,
+        packed: packed.as_mut().and_then(Iterator::next),
+    };
+    heads.flat_map(of_head).map(one).collect()
+}
+
+/// Writes the tokens of a group, zeros for those that no query sees. Gives whether all are finite.
+struct Write<'a, 't, E> {
+    problem: &'a Problem,
+    inputs: &'a Inputs<'a, E>,
+    shape: &'a Shape,
+    group: Group<'t>,
+}
+
+impl<E: Element> Kernel for Write<'_, '_, E> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> bool {
+        let Write { problem, inputs, shape, group: Group { of, head, first, to, packed } } = self;
+        let (operand, width, used) = match of {
+            Of::Queries => (0, shape.key_width, shape.channels.count()),
+            Of::Keys(axis) => (axis + 1, shape.key_width, shape.channels.count()),
+            Of::Values(axis) => (axis + 1, shape.value_width, problem.value_width),
+        };
+        let (places, array) = match of {
+            Of::Queries => (problem.query_places(), inputs.q),
+            Of::Keys(axis) => (problem.key_places(axis), inputs.keys[axis]),
+            Of::Values(axis) => (problem.value_places(axis), inputs.values[axis]),
+        };
+        let seen = |token: usize| {
+            operand == 0 || {
+                let (low, high) = problem.seen_by(operand - 1, token);
+                low < high && counts(problem, inputs.hidden, head / problem.key_heads, operand - 1, token)
+            }
+        };
+        let (from, step) = (places.from_head(array, head), places.strides().token);
+        for (token, to) in (first..).zip(to.chunks_exact_mut(width)) {
+            let (used, rest) = to.split_at_mut(used);
+            rest.fill(0.0);
+            if !seen(token) {
+                used.fill(0.0);
+                continue;
+            }
+            let features = &from[token * step..][..places.width];
+            match of {
+                Of::Values(_) => used.iter_mut().zip(features).for_each(|(to, x)| *to = x.wide()),
+                _ => shape.channels.expand(operand, problem.scale, features, used),
+            }
+        }
+        if let Some(packed) = packed {
+            Pack { tokens: to, width, to: packed }.run(simd);
+        }
+        all_finite(to)
+    }
 }
 
 /// Whether all numbers of rows are finite. The length is a multiple of [`LANES`].
+#[inline(always)]
 fn all_finite(rows: &[f32]) -> bool {
     // A sum of zeros is NaN if one of the numbers is not finite, and is quicker to have than a search.
     let mut sums = [0.0; LANES];
@@ -193,65 +275,34 @@ impl<'a> Prepared<'a> {
         arena: &mut Arena<'a>,
         backward: bool,
     ) -> Self {
+        let room = |width: usize| shape.key_heads * shape.groups * GROUP * width;
         let q = arena.take(shape.query_heads * problem.queries * shape.key_width);
-        each_row(q, shape.key_width, |row, to| {
-            let (used, rest) = to.split_at_mut(shape.channels.count());
-            shape.channels.expand(0, problem.scale, problem.query_places().row(inputs.q, row), used);
-            rest.fill(0.0);
-        });
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        for axis in 0..problem.keys.len() {
-            let m = problem.keys[axis];
-            let rows = shape.key_heads * m;
-            let seen = |row: usize| {
-                let (low, high) = problem.seen_by(axis, row % m);
-                low < high && counts(problem, inputs.hidden, row / m / problem.key_heads, axis, row % m)
-            };
-            let to = arena.take(rows * shape.key_width);
-            // Where the token of a row lies among those that there is room for.
-            let place = |row: usize| row / m * problem.room(axis) + row % m;
-            each_row(to, shape.key_width, |row, to| {
-                let (used, rest) = to.split_at_mut(shape.channels.count());
-                if seen(row) {
-                    let token = problem.key_places(axis).row(inputs.keys[axis], place(row));
-                    shape.channels.expand(axis + 1, 1.0, token, used);
-                } else {
-                    used.fill(0.0);
-                }
-                rest.fill(0.0);
-            });
-            keys.push(&*to);
-            let to = arena.take(rows * shape.value_width);
-            each_row(to, shape.value_width, |row, to| {
-                let (used, rest) = to.split_at_mut(problem.value_width);
-                if seen(row) {
-                    let token = problem.value_places(axis).row(inputs.values[axis], place(row));
-                    used.iter_mut().zip(token).for_each(|(to, x)| *to = x.wide());
-                } else {
-                    used.fill(0.0);
-                }
-                rest.fill(0.0);
-            });
-            values.push(&*to);
-        }
-        let inner = problem.keys[shape.inner];
-        let packed_keys = pack(arena, keys[shape.inner], (shape.key_heads, inner, shape.key_width), level);
-        let packed_values = match backward {
-            true => pack(arena, values[shape.inner], (shape.key_heads, inner, shape.value_width), level),
-            false => &[],
+        let of_axis = |axis: usize| {
+            let rows = shape.key_heads * problem.keys[axis];
+            [arena.take(rows * shape.key_width), arena.take(rows * shape.value_width)]
         };
-        let finite = (0..shape.key_heads)
-            .into_par_iter()
-            .map(|head| {
-                let all = |rows: &[f32], tokens: usize, width: usize| {
-                    all_finite(&rows[head * tokens * width..(head + 1) * tokens * width])
-                };
-                (0..problem.keys.len()).all(|axis| {
-                    all(keys[axis], problem.keys[axis], shape.key_width)
-                        && all(values[axis], problem.keys[axis], shape.value_width)
-                })
-            })
-            .collect();
+        let mut axes: Vec<[&'a mut [f32]; 2]> = (0..problem.keys.len()).map(of_axis).collect();
+        let packed_keys = arena.take(room(shape.key_width));
+        let packed_values = arena.take(if backward { room(shape.value_width) } else { 0 });
+
+        // All of it is one loop: threads that go to sleep between loops take longer to wake than a small one takes.
+        let mut all = groups(Of::Queries, q, None, problem.queries, shape.key_width);
+        let mut of_inner = [Some(&mut *packed_keys), backward.then_some(&mut *packed_values)];
+        for (axis, [keys, values]) in axes.iter_mut().enumerate() {
+            let mut packed = |side: usize| of_inner[side].take_if(|_| axis == shape.inner);
+            all.extend(groups(Of::Keys(axis), keys, packed(0), problem.keys[axis], shape.key_width));
+            all.extend(groups(Of::Values(axis), values, packed(1), problem.keys[axis], shape.value_width));
+        }
+        let one = |group: Group| {
+            let (of, head) = (group.of, group.head);
+            (of, head, dispatch(level, Write { problem, inputs, shape, group }))
+        };
+        let written: Vec<(Of, usize, bool)> = all.into_par_iter().map(one).collect();
+        let mut finite = vec![true; shape.key_heads];
+        for (_, head, _) in written.iter().filter(|(of, _, finite)| *of != Of::Queries && !finite) {
+            finite[*head] = false;
+        }
+        let (keys, values) = axes.into_iter().map(|[keys, values]| (&*keys, &*values)).unzip();
         Prepared {
             problem,
             biases: inputs.biases,

@@ -149,7 +149,7 @@ impl Running<'_> {
 /// with it.
 ///
 /// `weight = 2^(S log2 e − most)`: the difference is rounded once. Its error is small beside the weight's own for all that
-/// count; what is common to a row cancels, and [`crate::forward::join`] takes `most` as it is.
+/// count; what is common to a row cancels, and [`crate::join::Join`] takes `most` as it is.
 pub(crate) struct Weigh<'a, 'r> {
     pub rows: &'a [Row],
     pub running: &'a mut Running<'r>,

@@ -26,7 +26,8 @@ use crate::backward::{GradientRows, Rows, Upstream};
 use crate::deal::{deal, place, with_own};
 use crate::element::Element;
 use crate::form::ScoreForm;
-use crate::forward::{HANDS, Work, blocks, join, rows_one_by_one, rows_one_by_one_numbers};
+use crate::forward::{HANDS, Work, blocks, rows_one_by_one, rows_one_by_one_numbers};
+use crate::join::Join;
 use crate::prepare::{Arena, Prepared, Shape, pack, packed_numbers, padded};
 use crate::problem::{Bias, Inputs, Problem};
 use crate::scores::{SPAN, columns, spans};
@@ -131,7 +132,8 @@ pub(crate) fn forward<E: Element>(
         .filter_map(|(row, (out, lse))| {
             let of_part = |part: usize| place(problem.queries, ROWS, plan.parts, part, row) * plan.record();
             let places = (0..plan.parts).map(of_part);
-            *lse = join(records, places.clone(), inputs.sink_of(problem, row), out);
+            let sink = inputs.sink_of(problem, row);
+            *lse = dispatch(level, Join { records, places: places.clone(), sink, out });
             let bounds = places.map(|place| f64::from(records[place + problem.value_width + 2]));
             (!trusted(bounds.fold(f64::NEG_INFINITY, greater), *lse)).then_some(row)
         })

@@ -15,6 +15,15 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
     out
 }
 
+/// The greatest integer that is not above a number less than 2^22 in absolute value. SSE2 has no such instruction.
+#[inline(always)]
+fn floor(x: f32) -> f32 {
+    // Numbers from 2^23 to 2^24 are the integers, so adding and taking away 1.5 * 2^23 rounds.
+    const MAGIC: f32 = 12_582_912.0;
+    let nearest = (x + MAGIC) - MAGIC;
+    nearest - if nearest > x { 1.0 } else { 0.0 }
+}
+
 impl Simd for Portable {
     type V = [f32; LANES];
 
@@ -54,14 +63,12 @@ impl Simd for Portable {
         zip(a, b, |x, y| if x > y { x } else { y })
     }
     #[inline(always)]
-    fn round(self, v: Self::V) -> Self::V {
-        // Numbers from 2^23 to 2^24 are the integers, so adding and taking away 1.5 * 2^23 rounds.
-        const MAGIC: f32 = 12_582_912.0;
-        v.map(|x| (x + MAGIC) - MAGIC)
+    fn fraction(self, v: Self::V) -> Self::V {
+        v.map(|x| x - floor(x))
     }
     #[inline(always)]
-    fn scale(self, v: Self::V, n: Self::V) -> Self::V {
-        zip(v, n, |x, n| if n < -126.0 { 0.0 } else { x * f32::from_bits(((n as i32 + 127) << 23) as u32) })
+    fn scale(self, v: Self::V, t: Self::V) -> Self::V {
+        zip(v, t, |x, t| if t < -126.0 { 0.0 } else { x * f32::from_bits(((floor(t) as i32 + 127) << 23) as u32) })
     }
     #[inline(always)]
     fn sum(self, mut v: Self::V) -> f32 {

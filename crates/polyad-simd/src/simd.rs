@@ -32,11 +32,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     /// The greater of each pair of lanes; `b` where one of them is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Each lane rounded to the nearest integer, ties to even. Lanes must be below 2^22 in absolute value.
-    fn round(self, v: Self::V) -> Self::V;
-    /// `v * 2^n` for integral lanes of `n` up to 127. Where `n` is less than -126, and the product subnormal, it may be 0;
-    /// where `n` is at most -160 and `v` below 2, it is.
-    fn scale(self, v: Self::V, n: Self::V) -> Self::V;
+    /// `v − floor(v)`, rounded: from 0 to 1, both included. Where `v` is less than -126 nothing is promised.
+    fn fraction(self, v: Self::V) -> Self::V;
+    /// `v · 2^floor(t)` for `v` from 1 to 2 and `t` below 127; 0 where `t` is less than -126, whatever `v`, NaN where it is
+    /// none and so is `v`.
+    fn scale(self, v: Self::V, t: Self::V) -> Self::V;
     /// The sum of all lanes, by halves: lane i with i + 8, then i + 4, i + 2, i + 1.
     fn sum(self, v: Self::V) -> f32;
     /// Lane `j` of row `i` as lane `i` of row `j`.

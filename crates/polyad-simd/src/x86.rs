@@ -127,19 +127,20 @@ impl Simd for Avx2 {
         unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
     }
     #[inline(always)]
-    fn round(self, v: Self::V) -> Self::V {
+    fn fraction(self, v: Self::V) -> Self::V {
         // SAFETY: `self` proves AVX2.
-        v.map(|v| unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v) })
+        v.map(|v| unsafe { _mm256_sub_ps(v, _mm256_floor_ps(v)) })
     }
     #[inline(always)]
-    fn scale(self, v: Self::V, n: Self::V) -> Self::V {
+    fn scale(self, v: Self::V, t: Self::V) -> Self::V {
         // SAFETY: `self` proves AVX2.
-        let half = |v: __m256, n: __m256| unsafe {
-            let exponent = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)));
-            let normal = _mm256_cmp_ps::<_CMP_NLT_UQ>(n, _mm256_set1_ps(-126.0));
+        let half = |v: __m256, t: __m256| unsafe {
+            let n = _mm256_cvtps_epi32(_mm256_floor_ps(t));
+            let exponent = _mm256_slli_epi32::<23>(_mm256_add_epi32(n, _mm256_set1_epi32(127)));
+            let normal = _mm256_cmp_ps::<_CMP_NLT_UQ>(t, _mm256_set1_ps(-126.0));
             _mm256_and_ps(normal, _mm256_mul_ps(v, _mm256_castsi256_ps(exponent)))
         };
-        [half(v[0], n[0]), half(v[1], n[1])]
+        [half(v[0], t[0]), half(v[1], t[1])]
     }
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
@@ -206,17 +207,17 @@ impl<const HALF: bool> Simd for Avx512<HALF> {
         unsafe { _mm512_max_ps(a, b) }
     }
     #[inline(always)]
-    fn round(self, v: Self::V) -> Self::V {
-        // SAFETY: `self` proves AVX-512 F.
-        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v) }
+    fn fraction(self, v: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX-512 DQ.
+        unsafe { _mm512_reduce_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(v) }
     }
     #[inline(always)]
-    fn scale(self, v: Self::V, n: Self::V) -> Self::V {
+    fn scale(self, v: Self::V, t: Self::V) -> Self::V {
         // A subnormal result takes the processor a hundred cycles; masked lanes of a softmax are all of that kind.
         // SAFETY: `self` proves AVX-512 F.
         unsafe {
-            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(n, _mm512_set1_ps(-126.0));
-            _mm512_maskz_scalef_ps(normal, v, n)
+            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(t, _mm512_set1_ps(-126.0));
+            _mm512_maskz_scalef_ps(normal, v, t)
         }
     }
     #[inline(always)]
