@@ -84,7 +84,7 @@ impl Places {
     }
 
     /// An array from a head on, counted over all batch entries; it is empty where there is no token.
-    pub fn from_head<'a, E>(&self, array: &'a [E], head: usize) -> &'a [E] {
+    pub fn since_head<'a, E>(&self, array: &'a [E], head: usize) -> &'a [E] {
         &array[self.start(head * self.sizes[2]).min(array.len())..]
     }
 

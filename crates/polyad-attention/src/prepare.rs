@@ -206,7 +206,7 @@ impl<E: Element> Kernel for Write<'_, '_, E> {
                 low < high && counts(problem, inputs.hidden, head / problem.key_heads, operand - 1, token)
             }
         };
-        let (from, step) = (places.from_head(array, head), places.strides().token);
+        let (from, step) = (places.since_head(array, head), places.strides().token);
         for (token, to) in (first..).zip(to.chunks_exact_mut(width)) {
             let (used, rest) = to.split_at_mut(used);
             rest.fill(0.0);
