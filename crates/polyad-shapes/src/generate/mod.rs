@@ -6,8 +6,8 @@
 //!
 //! A kind is a grammar with its discrete choices made, such as `chair-with-arms`; what is left to chance within it is
 //! every dimension and many details. The kinds of a family lie in one file. Two floors carry them all: surfaces through
-//! rings and grids ([`form`], with the crate's extruded and revolved solids), and solids given by a signed distance
-//! ([`implicit`], meshed by [`nets`]), for what is grown rather than built. [`finish`] then makes the mesh as untidy as
+//! rings and grids (`form`, with the crate's extruded and revolved solids), and solids given by a signed distance
+//! (`implicit`, meshed by `nets`), for what is grown rather than built. `finish` then makes the mesh as untidy as
 //! meshes are.
 //!
 //! The generator knows no data set. The same arguments give the same bytes on every machine. Z is up in most kinds;
