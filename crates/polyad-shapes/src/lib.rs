@@ -28,6 +28,7 @@ pub mod render;
 pub mod report;
 pub mod source;
 pub mod train;
+mod vector;
 pub mod view_set;
 pub mod vsformer;
 pub mod whole_file;

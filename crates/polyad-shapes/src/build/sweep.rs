@@ -1,9 +1,8 @@
 //! Wires and pipes: a circle moved along a path.
 
 use crate::mesh::Mesh;
+use crate::vector::{Point, cross, dot, sub, unit};
 use std::f64::consts::TAU;
-
-type Point = [f64; 3];
 
 /// A wire of `radius` along `path` (two points or more, none repeated), its ends capped; with `bore` above 0 a pipe.
 /// The section is carried along without twist.
@@ -51,7 +50,7 @@ pub(crate) fn frames(path: &[Point]) -> Vec<[Point; 2]> {
     let mut normal = None;
     let frame = |i: usize| {
         let ahead = path[(i + 1).min(path.len() - 1)];
-        let tangent = unit(minus(ahead, path[i.saturating_sub(1)]));
+        let tangent = unit(sub(ahead, path[i.saturating_sub(1)]));
         let carried = normal.unwrap_or_else(|| across(tangent));
         let along = dot(carried, tangent);
         let u = unit(std::array::from_fn(|k| carried[k] - along * tangent[k]));
@@ -67,21 +66,4 @@ fn across(t: Point) -> Point {
     let mut axis = [0.0; 3];
     axis[least] = 1.0;
     unit(cross(t, axis))
-}
-
-fn minus(a: Point, b: Point) -> Point {
-    std::array::from_fn(|k| a[k] - b[k])
-}
-
-fn dot(a: Point, b: Point) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-fn cross(a: Point, b: Point) -> Point {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-}
-
-fn unit(a: Point) -> Point {
-    let length = dot(a, a).sqrt();
-    a.map(|x| x / length)
 }

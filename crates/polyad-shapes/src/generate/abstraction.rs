@@ -60,8 +60,8 @@ pub(super) fn section(random: &mut Random) -> Outline {
             rectangle(wide, high, round)
         }
         _ => {
-            let radii: Vec<[f64; 1]> = (0..8).map(|_| [random.between(0.5, 1.1)]).collect();
-            radii_outline(32, |angle| radii[((angle / TAU * 8.0) as usize).min(7)][0])
+            let radii: Vec<f64> = (0..8).map(|_| random.between(0.5, 1.1)).collect();
+            radii_outline(32, |angle| radii[((angle / TAU * 8.0) as usize).min(7)])
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Kind;
 use super::abstraction::section;
 use super::form::{curve, radial};
 use super::plates::teeth;
+use super::vector::Point;
 use crate::build::solid::{Outline, circle, cuboid, extrude, merge, polar, rectangle, turned};
 use crate::mesh::Mesh;
 use crate::random::Random;
@@ -47,6 +48,11 @@ fn letter(random: &mut Random) -> Mesh {
     super::form::warped(merge(parts), |[x, y, z]| [x + slant * y, y, z])
 }
 
+/// An outline as a ring at a height, its radius multiplied.
+fn ring(outline: &[[f64; 2]], radius: f64, z: f64) -> Vec<Point> {
+    outline.iter().map(|p| [p[0] * radius, p[1] * radius, z]).collect()
+}
+
 fn star(random: &mut Random) -> Mesh {
     let points = random.count(4, 12);
     let waist = random.between(0.25, 0.75);
@@ -56,8 +62,10 @@ fn star(random: &mut Random) -> Mesh {
     }
     // Faceted: ridges from a raised middle to the tips.
     let high = random.between(0.1, 0.5);
-    let ring = |r: f64, z: f64| outline.iter().map(|p| [p[0] * r, p[1] * r, z]).collect::<Vec<_>>();
-    super::form::loft(&[ring(0.02, -high), ring(1.0, 0.0), ring(0.02, high)], super::form::Ends::Capped)
+    super::form::loft(
+        &[ring(&outline, 0.02, -high), ring(&outline, 1.0, 0.0), ring(&outline, 0.02, high)],
+        super::form::Ends::Capped,
+    )
 }
 
 fn heart(random: &mut Random) -> Mesh {
@@ -66,7 +74,6 @@ fn heart(random: &mut Random) -> Mesh {
     let side = curve(&half, 6);
     let outline: Outline =
         side.iter().copied().chain(side[1..side.len() - 1].iter().rev().map(|p| [-p[0], p[1]])).collect();
-    let ring = |r: f64, z: f64| outline.iter().map(|p| [p[0] * r, p[1] * r, z]).collect::<Vec<_>>();
     let deep = random.between(0.1, 0.7);
     if random.coin() {
         return extrude(&outline, &[], 0.0, deep);
@@ -74,7 +81,7 @@ fn heart(random: &mut Random) -> Mesh {
     let rings: Vec<_> = (0..=8)
         .map(|i| {
             let [r, z] = polar(1.0, TAU / 2.0 * (i as f64 / 8.0 - 0.5));
-            ring(r.max(0.05), deep * z)
+            ring(&outline, r.max(0.05), deep * z)
         })
         .collect();
     super::form::loft(&rings, super::form::Ends::Capped)

@@ -1,7 +1,8 @@
 //! The last touch on every shape: stretched a little, and meshed as meshes are met: finer, torn into single triangles,
 //! with holes, with faces turned round.
 
-use super::form::{fitted, flipped, stretched, subdivided};
+use super::form::{fitted, flipped, largest, stretched, subdivided};
+use super::vector::{Point, dot, sub};
 use crate::mesh::Mesh;
 use crate::random::Random;
 
@@ -9,8 +10,7 @@ use crate::random::Random;
 const MOST_TRIANGLES: usize = 10_000;
 
 /// The shape with its largest side 1, in one of many meshings.
-pub(super) fn finish(mesh: Mesh, random: &mut Random) -> Mesh {
-    let mut mesh = mesh;
+pub(super) fn finish(mut mesh: Mesh, random: &mut Random) -> Mesh {
     if random.chance(0.5) {
         mesh = stretched(mesh, std::array::from_fn(|_| random.between(0.8, 1.25)));
     }
@@ -40,10 +40,13 @@ fn torn(mut mesh: Mesh, random: &mut Random) -> Mesh {
     if random.coin() {
         let share = random.between(0.01, 0.08);
         mesh.triangles.retain(|_| !random.chance(share));
-    } else if let Some([low, high]) = mesh.bounds() {
+    } else if let Some(bounds) = mesh.bounds() {
         let centre = mesh.positions[random.count(0, mesh.positions.len() - 1)];
-        let reach = random.between(0.04, 0.14) * (0..3).map(|k| high[k] - low[k]).fold(0.0, f64::max);
-        let away = |p: [f64; 3]| (0..3).map(|k| (p[k] - centre[k]) * (p[k] - centre[k])).sum::<f64>() > reach * reach;
+        let reach = random.between(0.04, 0.14) * largest(bounds);
+        let away = |p: Point| {
+            let off = sub(p, centre);
+            dot(off, off) > reach * reach
+        };
         mesh.triangles.retain(|t| t.iter().any(|i| away(mesh.positions[*i as usize])));
     }
     // A few large triangles can all be hit at once.

@@ -210,11 +210,15 @@ pub(super) fn placed(mesh: Mesh, at: Point, towards: Point) -> Mesh {
     moved(mapped(mesh, super::vector::upright(towards)), at)
 }
 
+/// The largest side of a box.
+pub(super) fn largest([low, high]: [Point; 2]) -> f64 {
+    sub(high, low).into_iter().fold(0.0, f64::max)
+}
+
 /// The mesh centred, its largest side `size`.
 pub(super) fn fitted(mesh: Mesh, size: f64) -> Mesh {
-    let Some([low, high]) = mesh.bounds() else { return mesh };
-    let largest = (0..3).map(|k| high[k] - low[k]).fold(0.0, f64::max);
-    let centre = between(low, high, 0.5);
+    let Some(bounds @ [low, high]) = mesh.bounds() else { return mesh };
+    let (largest, centre) = (largest(bounds), between(low, high, 0.5));
     let by = if largest > 0.0 { size / largest } else { 1.0 };
     warped(mesh, |p| times(sub(p, centre), by))
 }

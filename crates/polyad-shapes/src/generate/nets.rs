@@ -7,6 +7,7 @@
 //! Blocks of the grid whose middle is farther from the surface than their own reach are filled without a look inside,
 //! and in the others only the parts that matter there are evaluated.
 
+use super::form::largest;
 use super::implicit::{Blend, STEEPEST};
 use super::vector::{Point, add, length, sub};
 use crate::mesh::Mesh;
@@ -21,15 +22,11 @@ const NONE: u32 = u32::MAX;
 
 /// The surface of a solid, on a grid of about `resolution` cells along its longest side.
 pub(super) fn surface(solid: &Blend, resolution: usize) -> Mesh {
-    let [low, high] = solid.bounds();
-    let sides = sub(high, low);
-    let volume: f64 = sides.iter().product();
-    let longest = sides.iter().copied().fold(0.0, f64::max);
-    let cell = (longest / resolution as f64).max(libm::cbrt(volume / MOST_CELLS));
+    let bounds @ [low, high] = solid.bounds();
+    let volume: f64 = sub(high, low).iter().product();
+    let cell = (largest(bounds) / resolution as f64).max(libm::cbrt(volume / MOST_CELLS));
     let solid = solid.clone().no_thinner(LEAST_RADIUS * cell);
-    let [low, high] = solid.bounds();
-    let size = std::array::from_fn(|k| ((high[k] - low[k]) / cell) as usize + 4);
-    let grid = Grid { origin: low.map(|x| x - 1.5 * cell), cell, size };
+    let grid = Grid::about(&solid, cell);
     grid.mesh(&grid.values(&solid))
 }
 
@@ -41,6 +38,13 @@ struct Grid {
 }
 
 impl Grid {
+    /// A grid whose border lies outside a solid.
+    fn about(solid: &Blend, cell: f64) -> Self {
+        let [low, high] = solid.bounds();
+        let size = sub(high, low).map(|side| (side / cell) as usize + 4);
+        Grid { origin: low.map(|x| x - 1.5 * cell), cell, size }
+    }
+
     fn at(&self, i: [usize; 3]) -> Point {
         std::array::from_fn(|k| self.origin[k] + self.cell * i[k] as f64)
     }
@@ -136,6 +140,7 @@ fn indices(first: [usize; 3], end: [usize; 3]) -> impl Iterator<Item = [usize; 3
 mod tests {
     use super::*;
     use crate::generate::implicit::{Part, STRAIGHT};
+    use crate::generate::vector::{cross, dot};
     use crate::random::Random;
     use std::collections::HashMap;
 
@@ -173,12 +178,9 @@ mod tests {
     fn what_is_skipped_changes_no_sign() {
         for seed in 0..40 {
             let solid = random_solid(&mut Random::new(seed, 2)).no_thinner(0.05);
-            let [low, high] = solid.bounds();
-            let cell = 0.08;
-            let size = std::array::from_fn(|k| ((high[k] - low[k]) / cell) as usize + 4);
-            let grid = Grid { origin: low.map(|x| x - 1.5 * cell), cell, size };
+            let grid = Grid::about(&solid, 0.08);
             let values = grid.values(&solid);
-            let wrong = indices([0; 3], size).filter(|i| {
+            let wrong = indices([0; 3], grid.size).filter(|i| {
                 let true_value = solid.distance(grid.at(*i));
                 (true_value < 0.0) != (values[grid.index(*i)] < 0.0)
             });
@@ -198,7 +200,7 @@ mod tests {
             .iter()
             .map(|t| {
                 let [a, b, c] = t.map(|i| mesh.positions[i as usize]);
-                crate::mesh::dot(a, crate::mesh::cross(b, c)) / 6.0
+                dot(a, cross(b, c)) / 6.0
             })
             .sum();
         assert!((volume / 4.188_790_2 - 1.0).abs() < 0.02, "{volume}");

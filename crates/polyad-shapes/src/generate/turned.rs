@@ -167,7 +167,7 @@ fn bell(random: &mut Random) -> Mesh {
     let swing = random.between(-0.2, 0.2);
     if random.chance(0.7) {
         let clapper = solid(&[[0.0, -0.15], [0.12, -0.05], [0.03, 0.1], [0.03, height * 0.95]], 12);
-        parts.push(crate::build::solid::turned(moved(clapper, [0.0, 0.0, 0.0]), 1, swing));
+        parts.push(crate::build::solid::turned(clapper, 1, swing));
     }
     let wire = random.between(0.04, 0.08);
     match random.count(0, 2) {

@@ -1,32 +1,7 @@
-//! Points of space and what is done with them.
+//! Directions, and the rotations that lead to them.
 
 use crate::build::solid::{Matrix, polar};
-pub(super) use crate::mesh::{cross, dot, sub};
-
-pub(super) type Point = [f64; 3];
-
-pub(super) fn add(a: Point, b: Point) -> Point {
-    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
-}
-
-pub(super) fn times(a: Point, by: f64) -> Point {
-    a.map(|x| x * by)
-}
-
-/// From `a` (at 0) to `b` (at 1).
-pub(super) fn between(a: Point, b: Point, t: f64) -> Point {
-    std::array::from_fn(|k| a[k] + (b[k] - a[k]) * t)
-}
-
-pub(super) fn length(a: Point) -> f64 {
-    dot(a, a).sqrt()
-}
-
-/// The direction of `a`; up where `a` has none.
-pub(super) fn unit(a: Point) -> Point {
-    let long = length(a);
-    if long > 0.0 { a.map(|x| x / long) } else { [0.0, 0.0, 1.0] }
-}
+pub(super) use crate::vector::{Point, add, between, cross, dot, length, sub, times, unit};
 
 /// The direction at `azimuth` from x towards y, and `elevation` from there towards z.
 pub(super) fn direction(azimuth: f64, elevation: f64) -> Point {

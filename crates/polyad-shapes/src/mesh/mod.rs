@@ -3,6 +3,7 @@
 mod info;
 mod weld;
 
+use crate::vector::{cross, dot, sub};
 pub use info::{MeshInfo, describe};
 
 /// A surface of triangles, or a cloud of points where there are none.
@@ -87,18 +88,6 @@ impl Mesh {
         self.triangles.iter_mut().flatten().for_each(|corner| *corner = names[*corner as usize]);
         self
     }
-}
-
-pub(crate) fn sub(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
-}
-
-pub(crate) fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-pub(crate) fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! determine it are kept: the radius grows until nothing lies outside. A handful of passes over the points.
 //! (E. Welzl, "Smallest enclosing disks", 1991, for why it is unique; B. Gärtner, 1999, for the farthest point.)
 
-use super::{cross, dot, minus};
+use crate::vector::{cross, dot, sub};
 
 /// Passes after which the ball is taken as it is: more than any real shape has needed, by far.
 const PASSES: usize = 100;
@@ -33,7 +33,7 @@ pub(super) fn smallest_ball(points: &[[f64; 3]]) -> ([f64; 3], f64) {
 fn farthest(points: &[[f64; 3]], centre: [f64; 3]) -> (usize, f64) {
     let mut best = (0, -1.0);
     for (i, &p) in points.iter().enumerate() {
-        let d = minus(p, centre);
+        let d = sub(p, centre);
         let distance2 = dot(d, d);
         if distance2 > best.1 {
             best = (i, distance2);
@@ -55,7 +55,7 @@ fn ball_of_few(points: &[[f64; 3]]) -> Option<([f64; 3], f64, Vec<[f64; 3]>)> {
         if best.as_ref().is_some_and(|b| b.1 <= radius2) {
             continue;
         }
-        let inside = |&p: &[f64; 3]| dot(minus(p, centre), minus(p, centre)) <= radius2 * (1.0 + SLACK) + 1e-30;
+        let inside = |&p: &[f64; 3]| dot(sub(p, centre), sub(p, centre)) <= radius2 * (1.0 + SLACK) + 1e-30;
         if points.iter().all(inside) {
             best = Some((centre, radius2, chosen));
         }
@@ -68,16 +68,16 @@ fn circumscribed(points: &[[f64; 3]]) -> Option<([f64; 3], f64)> {
     let origin = points[0];
     let offset = match *points {
         [_] => [0.0; 3],
-        [_, b] => minus(b, origin).map(|x| x * 0.5),
+        [_, b] => sub(b, origin).map(|x| x * 0.5),
         [_, b, c] => {
-            let (u, v) = (minus(b, origin), minus(c, origin));
+            let (u, v) = (sub(b, origin), sub(c, origin));
             let n = cross(u, v);
             let (a, b) = (cross(n, u), cross(v, n));
             let (uu, vv, scale) = (dot(u, u), dot(v, v), 0.5 / dot(n, n));
             std::array::from_fn(|k| (vv * a[k] + uu * b[k]) * scale)
         }
         [_, b, c, d] => {
-            let (u, v, w) = (minus(b, origin), minus(c, origin), minus(d, origin));
+            let (u, v, w) = (sub(b, origin), sub(c, origin), sub(d, origin));
             let (vw, wu, uv) = (cross(v, w), cross(w, u), cross(u, v));
             let scale = 0.5 / dot(u, vw);
             let (uu, vv, ww) = (dot(u, u), dot(v, v), dot(w, w));

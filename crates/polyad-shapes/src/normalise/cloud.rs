@@ -4,8 +4,9 @@
 //! then measure the surface, which gives the spacing of the points, and the moments of a cell with its
 //! neighbours give the plane through them.
 
+use super::NormalMesh;
 use super::pose::symmetric_axes;
-use super::{NormalMesh, minus};
+use crate::vector::sub;
 use std::collections::HashMap;
 
 /// Points in an occupied cell, on average, below which the grid is fine enough.
@@ -89,7 +90,7 @@ fn grid(places: &[[f64; 3]]) -> (f64, HashMap<Cell, Moments>) {
         for &p in places {
             // About the cell's middle, where little is lost when the square of the mean is taken off.
             let cell = cell_of(p, step);
-            let [x, y, z] = minus(p, middle(cell, step)).map(|d| d / step);
+            let [x, y, z] = sub(p, middle(cell, step)).map(|d| d / step);
             let point = Moments { count: 1.0, first: [x, y, z], second: [x * x, x * y, x * z, y * y, y * z, z * z] };
             cells.entry(cell).or_default().add(&point);
         }

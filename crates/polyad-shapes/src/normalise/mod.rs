@@ -17,6 +17,7 @@ pub use pose::{Pose, Rotation, random_rotation};
 
 use crate::error::{Error, Result};
 use crate::mesh::Mesh;
+use crate::vector::{cross, dot};
 
 /// Sine of the smallest corner angle that makes a triangle: nothing thinner is ever seen, and what rounding
 /// makes of three points on a line stays below it.
@@ -173,18 +174,6 @@ fn fit_unit_sphere(places: &mut [[f64; 3]]) {
     for p in places.iter_mut() {
         *p = std::array::from_fn(|k| (p[k] - centre[k]) / radius);
     }
-}
-
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-}
-
-fn minus(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    std::array::from_fn(|k| a[k] - b[k])
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! over, so that soups of inconsistent winding are smooth too. Sums are of integers: their order, which is the
 //! order of the triangles in the file, changes nothing.
 
-use super::{NormalMesh, cross, dot, minus};
+use super::NormalMesh;
+use crate::vector::{cross, dot, sub};
 
 /// Cosine of 40 degrees: the facets of a cylinder of ten sides blend, those of nine and fewer are seen.
 const CREASE_COSINE: f32 = 0.766_044_4;
@@ -91,7 +92,7 @@ fn corner_normal(faces: &[Face], here: &[u32], own: &Face) -> [i64; 3] {
 }
 
 fn face([a, b, c]: [[f64; 3]; 3]) -> Face {
-    let n = cross(minus(b, a), minus(c, a));
+    let n = cross(sub(b, a), sub(c, a));
     Face { weighted: n.map(|x| (x * AREA_STEPS) as i64), unit: unit(n).unwrap_or([0.0; 3]) }
 }
 

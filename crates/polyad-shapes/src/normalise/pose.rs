@@ -1,6 +1,6 @@
 //! How a shape stands: as its file has it, along its principal axes, or turned.
 
-use super::{cross, dot, minus};
+use crate::vector::{cross, dot, sub};
 use serde::{Deserialize, Serialize};
 
 /// How a shape is stood up before it is drawn.
@@ -81,7 +81,7 @@ pub(super) fn principal_of_surface(places: &[[f64; 3]], triangles: &[[u32; 3]]) 
     let mut samples = Vec::with_capacity(3 * triangles.len());
     for t in triangles {
         let [a, b, c] = t.map(|v| places[v as usize]);
-        let n = cross(minus(b, a), minus(c, a));
+        let n = cross(sub(b, a), sub(c, a));
         let area = dot(n, n).sqrt();
         for (p, q) in [(a, b), (b, c), (c, a)] {
             samples.push((std::array::from_fn(|k| (p[k] + q[k]) * 0.5), area));
@@ -103,14 +103,14 @@ fn principal(samples: &[([f64; 3], f64)]) -> Rotation {
     }
     let mut moments = [[0.0; 3]; 3];
     for (p, w) in samples {
-        let d = minus(*p, mean);
+        let d = sub(*p, mean);
         for i in 0..3 {
             (0..3).for_each(|j| moments[i][j] += w * d[i] * d[j] / weight);
         }
     }
     let (_, axes) = symmetric_axes(moments);
     let heavier = |axis: [f64; 3]| {
-        let third: f64 = samples.iter().map(|(p, w)| w * dot(minus(*p, mean), axis).powi(3)).sum();
+        let third: f64 = samples.iter().map(|(p, w)| w * dot(sub(*p, mean), axis).powi(3)).sum();
         if third < 0.0 { axis.map(|x| -x) } else { axis }
     };
     let (x, y) = (heavier(axes[0]), heavier(axes[1]));

@@ -1,6 +1,7 @@
 //! What normalisation promises: the unit sphere, smooth normals, and nothing from degenerate triangles.
 
 use super::*;
+use crate::vector::sub;
 use proptest::prelude::*;
 
 fn mesh(positions: Vec<[f64; 3]>, triangles: Vec<[u32; 3]>) -> Mesh {
@@ -37,7 +38,7 @@ proptest! {
         let mut points = points;
         (0..copies).for_each(|k| points.push(points[k % points.len()]));
         let (centre, radius) = ball::smallest_ball(&points);
-        let reach = |c: [f64; 3]| points.iter().map(|&p| dot(minus(p, c), minus(p, c)).sqrt()).fold(0.0, f64::max);
+        let reach = |c: [f64; 3]| points.iter().map(|&p| dot(sub(p, c), sub(p, c)).sqrt()).fold(0.0, f64::max);
         prop_assert!(reach(centre) <= radius);
         // The reach is convex in the centre: a local minimum is the minimum.
         for direction in 0..26 {

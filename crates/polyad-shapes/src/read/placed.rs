@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::mesh::Mesh;
+use crate::vector::{cross, dot};
 
 /// The most vertices, and the most triangles, that placing may give, unless the file has more bytes: 8
 /// million, about 300 MB. Whatever is stored, and not repeated, is below the bytes of its file.
@@ -72,7 +73,7 @@ impl Affine {
     /// The map turns space inside out, so that triangles must be turned round to face outwards.
     pub fn mirrors(&self) -> bool {
         let [x, y, z, _] = self.0;
-        crate::mesh::dot(crate::mesh::cross(x, y), z) < 0.0
+        dot(cross(x, y), z) < 0.0
     }
 }
 

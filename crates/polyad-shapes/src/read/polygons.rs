@@ -8,7 +8,7 @@
 //! Clipping asks of each ear whether another corner lies in it. That is quadratic for ordinary polygons and
 //! cubic for spiteful ones, so the questions are counted, and what is left when they run out becomes a fan.
 
-use crate::mesh::{cross, dot, sub};
+use crate::vector::{cross, dot, sub};
 
 /// Questions that may be asked for each corner of a polygon: enough for 1,000 corners at their worst.
 const PER_CORNER: usize = 1024;

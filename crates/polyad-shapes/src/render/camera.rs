@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::normalise::Rotation;
+use crate::vector::{cross, unit};
 
 /// Most cameras that a number may ask for.
 pub const MOST_VIEWS: usize = 1000;
@@ -128,22 +129,10 @@ fn spread(count: usize) -> Result<Vec<Camera>> {
     (0..count).map(at).collect()
 }
 
-fn unit(v: [f64; 3]) -> [f64; 3] {
-    let length = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt();
-    v.map(|x| x / length)
-}
-
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-        a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-    }
+    use crate::vector::dot;
 
     #[test]
     fn every_name_gives_its_number_of_right_handed_cameras_no_two_alike() {
