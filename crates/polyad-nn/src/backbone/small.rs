@@ -3,7 +3,7 @@
 //! A stem and one residual block (He et al., arXiv 1512.03385) a stage, each halving the picture; no max-pool. It lives
 //! in blocked layout from the stem to the pooling.
 
-use crate::blocked;
+use crate::blocked::{self, Precision};
 use crate::error::{Error, Result};
 use crate::norm::{BatchNorm, BatchNormConfig};
 use burn::module::{Initializer, Module, Param};
@@ -33,6 +33,8 @@ impl Default for SmallNetConfig {
 pub struct SmallNet {
     stem: Convolution,
     blocks: Vec<Block>,
+    #[module(skip)]
+    precision: Precision,
 }
 
 /// A convolution without bias, and its normalisation.
@@ -73,6 +75,7 @@ impl SmallNetConfig {
         Ok(SmallNet {
             stem: Convolution::new(3, first, 3, 2, device)?,
             blocks: self.widths.windows(2).map(|w| block(w[0], w[1])).collect::<Result<_>>()?,
+            precision: Precision::Single,
         })
     }
 }
@@ -88,10 +91,10 @@ impl Convolution {
         })
     }
 
-    fn forward(&self, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool) -> Tensor<5> {
+    fn forward(&self, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool, precision: Precision) -> Tensor<5> {
         let weight = self.weight.val();
         let padding = weight.dims()[2] / 2;
-        blocked::norm(&self.norm, blocked::conv2d(x, weight, self.stride, padding), residual, relu)
+        blocked::norm(&self.norm, blocked::conv2d(x, weight, self.stride, padding, precision), residual, relu)
     }
 }
 
@@ -107,11 +110,16 @@ impl SmallNet {
         let x = blocked::stem(x, stem.weight.val(), stem.stride, 1);
         let mut x = blocked::norm(&stem.norm, x, None, true);
         for block in &self.blocks {
-            let shortcut = block.shortcut.forward(x.clone(), None, false);
-            let inner = block.first.forward(x, None, true);
-            x = block.second.forward(inner, Some(shortcut), true);
+            let shortcut = block.shortcut.forward(x.clone(), None, false, self.precision);
+            let inner = block.first.forward(x, None, true, self.precision);
+            x = block.second.forward(inner, Some(shortcut), true, self.precision);
         }
         blocked::mean_pool(x)
+    }
+
+    /// The same network, whose convolutions multiply as said where gradients are on.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        SmallNet { precision, ..self }
     }
 
     /// Length of a view's vector.

@@ -49,17 +49,17 @@ impl Geometry {
     pub fn out_width(&self) -> usize {
         (self.width + 2 * self.padding - self.kernel) / self.stride + 1
     }
-    fn in_blocks(&self) -> usize {
+    pub(super) fn in_blocks(&self) -> usize {
         self.inputs.div_ceil(LANES)
     }
     fn out_blocks(&self) -> usize {
         self.outputs / LANES
     }
-    fn input_len(&self) -> usize {
+    pub(super) fn input_len(&self) -> usize {
         let channels = if self.planar { self.inputs } else { self.in_blocks() * LANES };
         channels * self.height * self.width
     }
-    fn output_len(&self) -> usize {
+    pub(super) fn output_len(&self) -> usize {
         self.outputs * self.out_height() * self.out_width()
     }
     fn taps_per_block(&self) -> usize {
@@ -187,7 +187,7 @@ pub fn forward(g: &Geometry, input: &[f32], weights: &[f32]) -> Vec<f32> {
 
 /// Input pixels `phase, phase + stride, …` along one axis: how many there are, and the pairs of a kernel position that
 /// reaches them and the output pixel, relative to the first, that it comes from.
-fn phase(g: &Geometry, phase: usize, size: usize) -> (usize, Vec<(usize, isize)>) {
+pub(super) fn phase(g: &Geometry, phase: usize, size: usize) -> (usize, Vec<(usize, isize)>) {
     let reach = |k: usize| (phase + g.padding) as isize - k as isize;
     let stride = g.stride as isize;
     let taps = (0..g.kernel).filter(|&k| reach(k).rem_euclid(stride) == 0).map(|k| (k, reach(k).div_euclid(stride)));

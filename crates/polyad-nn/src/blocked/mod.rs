@@ -7,6 +7,7 @@
 mod convolution;
 mod norm;
 mod ops;
+mod tiles;
 
 use crate::has_kernels;
 use crate::norm::BatchNorm;
@@ -14,6 +15,17 @@ use burn::backend::Dispatch;
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 use ops::{BlockedOps, NormOptions, Stride};
 use polyad_simd::LANES;
+
+/// What convolutions multiply where gradients are on; sums are in single precision either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Single,
+    /// Numbers rounded to bfloat16, 8 bits: in tiles (AMX) or pairs (AVX-512 BF16) where the processor has them, in plain
+    /// code, slowly, elsewhere.
+    Bfloat16,
+}
 
 fn from_planar(x: Tensor<4>) -> Tensor<5> {
     let [n, c, h, w] = x.dims();
@@ -38,23 +50,30 @@ fn options(stride: usize, padding: usize) -> ConvOptions<2> {
 /// - output: `[n, out / 16, (height + 2 padding − kernel) / stride + 1, …, 16]`
 pub fn stem(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> Tensor<5> {
     if has_kernels(&x.device()) {
-        let how = Stride { stride, padding };
+        let how = Stride { stride, padding, precision: Precision::Single };
         Tensor::from_dispatch(Dispatch::blocked_conv(x.into_dispatch(), weight.into_dispatch(), how))
     } else {
         from_planar(module::conv2d(x, weight, None, options(stride, padding)))
     }
 }
 
-/// A convolution in blocked layout, no bias.
+/// A convolution in blocked layout, no bias. `precision` holds where gradients are on.
 ///
 /// # Shapes
 ///
 /// - `x`: `[n, in / 16, height, width, 16]`
 /// - `weight`: `[out, in, kernel, kernel]`, `in` and `out` multiples of 16
 /// - output: `[n, out / 16, (height + 2 padding − kernel) / stride + 1, …, 16]`
-pub fn conv2d(x: Tensor<5>, weight: Tensor<4>, stride: usize, padding: usize) -> Tensor<5> {
+pub fn conv2d(
+    x: Tensor<5>,
+    weight: Tensor<4>,
+    stride: usize,
+    padding: usize,
+    precision: Precision,
+) -> Tensor<5> {
     if has_kernels(&x.device()) {
-        let how = Stride { stride, padding };
+        let precision = if x.device().is_autodiff() { precision } else { Precision::Single };
+        let how = Stride { stride, padding, precision };
         Tensor::from_dispatch(Dispatch::blocked_conv(x.into_dispatch(), weight.into_dispatch(), how))
     } else {
         from_planar(module::conv2d(to_planar(x), weight, None, options(stride, padding)))

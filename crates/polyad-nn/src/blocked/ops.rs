@@ -2,6 +2,7 @@
 
 use super::convolution::{self, Geometry};
 use super::norm::{self, Extent};
+use super::{Precision, tiles};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
@@ -19,6 +20,8 @@ pub struct Stride {
     pub stride: usize,
     /// Zeros around the input.
     pub padding: usize,
+    /// What is multiplied.
+    pub precision: Precision,
 }
 
 /// Whether and how a normalised sum is cut off.
@@ -97,6 +100,11 @@ fn geometry(x: &FlexTensor, weight: &FlexTensor, how: Stride) -> Geometry {
     }
 }
 
+/// Pictures have too few channels to fill tiles.
+fn by_tiles(g: &Geometry, how: Stride) -> bool {
+    how.precision == Precision::Bfloat16 && !g.planar
+}
+
 fn extent(x: &FlexTensor) -> Extent {
     let shape = x.shape();
     Extent { images: shape[0], blocks: shape[1], pixels: shape[2] * shape[3] }
@@ -106,7 +114,8 @@ impl BlockedOps for Flex {
     fn blocked_conv(x: FlexTensor, weight: FlexTensor, how: Stride) -> FlexTensor {
         let g = geometry(&x, &weight, how);
         let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-        let output = convolution::forward(&g, x.storage(), weight.storage());
+        let forward = if by_tiles(&g, how) { tiles::forward } else { convolution::forward };
+        let output = forward(&g, x.storage(), weight.storage());
         tensor(output, [g.images, g.outputs / LANES, g.out_height(), g.out_width(), LANES])
     }
 
@@ -119,10 +128,13 @@ impl BlockedOps for Flex {
     ) -> (FlexTensor, FlexTensor) {
         let g = geometry(&x, &weight, how);
         let (x, weight, gradient) = (x.to_contiguous(), weight.to_contiguous(), gradient.to_contiguous());
-        let for_weight = convolution::weight_gradient(&g, x.storage(), gradient.storage());
+        let by_tiles = by_tiles(&g, how);
+        let weight_gradient = if by_tiles { tiles::weight_gradient } else { convolution::weight_gradient };
+        let for_weight = weight_gradient(&g, x.storage(), gradient.storage());
         let for_weight = tensor(for_weight, weight.shape());
         if for_input {
-            let for_input = convolution::input_gradient(&g, weight.storage(), gradient.storage());
+            let input_gradient = if by_tiles { tiles::input_gradient } else { convolution::input_gradient };
+            let for_input = input_gradient(&g, weight.storage(), gradient.storage());
             (tensor(for_input, x.shape()), for_weight)
         } else {
             (tensor(Vec::new(), [0]), for_weight)

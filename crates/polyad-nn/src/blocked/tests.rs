@@ -47,13 +47,40 @@ fn convolutions_and_their_gradients_equal_burns_own() {
         let (dx, dw) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
 
         let (x, weight) = (x.detach().require_grad(), weight.detach().require_grad());
-        let output = to_planar(conv2d(from_planar(x.clone()), weight.clone(), stride, padding));
+        let output = to_planar(conv2d(from_planar(x.clone()), weight.clone(), stride, padding, Precision::Single));
         let case = format!("{n} x {c} -> {o}, {h} x {w}, kernel {k}, stride {stride}");
         assert!(distance(output.clone().inner(), expected.inner()) < tolerance(c * k * k), "{case}: output");
         let grads = (output * probe).sum().backward();
         let (got_x, got_w) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
         assert!(distance(got_x, dx) < tolerance(o * k * k), "{case}: input gradient");
         assert!(distance(got_w, dw) < tolerance(n * h * w), "{case}: weight gradient");
+    }
+}
+
+/// Whole numbers small enough that bfloat16 has them and single precision their sums.
+fn whole<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Uniform(-8.0, 8.0), device).round()
+}
+
+#[test]
+fn tiles_add_what_is_exact_in_bfloat16_exactly() {
+    let device = Device::flex().autodiff();
+    for [n, c, o, h, w, k, stride, padding] in CASES {
+        let x = whole([n, c, h, w], &device).require_grad();
+        let weight = whole([o, c, k, k], &device).require_grad();
+        let expected = module::conv2d(x.clone(), weight.clone(), None, options(stride, padding));
+        let probe = whole(expected.dims(), &device);
+        let grads = (expected.clone() * probe.clone()).sum().backward();
+        let (dx, dw) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
+
+        let (x, weight) = (x.detach().require_grad(), weight.detach().require_grad());
+        let output = to_planar(conv2d(from_planar(x.clone()), weight.clone(), stride, padding, Precision::Bfloat16));
+        let case = format!("{n} x {c} -> {o}, {h} x {w}, kernel {k}, stride {stride}");
+        assert_eq!(distance(output.clone().inner(), expected.inner()), 0.0, "{case}: output");
+        let grads = (output * probe).sum().backward();
+        let (got_x, got_w) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
+        assert_eq!(distance(got_x, dx), 0.0, "{case}: input gradient");
+        assert_eq!(distance(got_w, dw), 0.0, "{case}: weight gradient");
     }
 }
 
@@ -141,9 +168,12 @@ fn the_same_bits_come_from_any_number_of_threads() {
             let y = convolution::forward(&g, &x, &w);
             let dw = convolution::weight_gradient(&g, &x, &y);
             let dx = convolution::input_gradient(&g, &w, &y);
+            let y_tiles = tiles::forward(&g, &x, &w);
+            let dw_tiles = tiles::weight_gradient(&g, &x, &y);
+            let dx_tiles = tiles::input_gradient(&g, &w, &y);
             let extent = super::norm::Extent { images: 37, blocks: 2, pixels: g.out_height() * g.out_width() };
             let (mean, variance) = super::norm::statistics(&extent, &y);
-            [y, dw, dx, mean, variance].concat().iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
+            [y, dw, dx, y_tiles, dw_tiles, dx_tiles, mean, variance].concat().iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
         })
     };
     let one = run(1);
