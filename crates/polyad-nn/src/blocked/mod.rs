@@ -64,13 +64,7 @@ pub fn stem(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> T
 /// - `x`: `[n, in / 16, height, width, 16]`
 /// - `weight`: `[out, in, kernel, kernel]`, `in` and `out` multiples of 16
 /// - output: `[n, out / 16, (height + 2 padding − kernel) / stride + 1, …, 16]`
-pub fn conv2d(
-    x: Tensor<5>,
-    weight: Tensor<4>,
-    stride: usize,
-    padding: usize,
-    precision: Precision,
-) -> Tensor<5> {
+pub fn conv2d(x: Tensor<5>, weight: Tensor<4>, stride: usize, padding: usize, precision: Precision) -> Tensor<5> {
     if has_kernels(&x.device()) {
         let precision = if x.device().is_autodiff() { precision } else { Precision::Single };
         let how = Stride { stride, padding, precision };

@@ -173,7 +173,11 @@ fn the_same_bits_come_from_any_number_of_threads() {
             let dx_tiles = tiles::input_gradient(&g, &w, &y);
             let extent = super::norm::Extent { images: 37, blocks: 2, pixels: g.out_height() * g.out_width() };
             let (mean, variance) = super::norm::statistics(&extent, &y);
-            [y, dw, dx, y_tiles, dw_tiles, dx_tiles, mean, variance].concat().iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
+            [y, dw, dx, y_tiles, dw_tiles, dx_tiles, mean, variance]
+                .concat()
+                .iter()
+                .map(|v| v.to_bits())
+                .collect::<Vec<u32>>()
         })
     };
     let one = run(1);

@@ -311,8 +311,7 @@ fn reach(batch: &Batch, runs: &[(Run, usize)], channels: usize) -> usize {
 pub fn input_gradient(g: &Geometry, weights: &[f32], output_gradient: &[f32]) -> Vec<f32> {
     let (out_height, out_width) = (g.out_height(), g.out_width());
     let border = g.kernel + g.stride + g.padding;
-    let plane =
-        Plane { channels: g.outputs, rows: out_height + 2 * border, pitch: out_width + 2 * border };
+    let plane = Plane { channels: g.outputs, rows: out_height + 2 * border, pitch: out_width + 2 * border };
     let per_task = together(plane.rows * plane.pitch);
 
     let mut all = Vec::new();

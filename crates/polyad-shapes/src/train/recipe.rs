@@ -38,6 +38,8 @@ pub struct TrainOptions {
     pub order: Option<usize>,
     /// Normalise queries and keys of the encoder.
     pub qk_norm: bool,
+    /// Multiply bfloat16 numbers in training; only the small network can.
+    pub bfloat16: bool,
     /// Epochs of stage 1.
     pub stage1_epochs: Option<usize>,
     /// Epochs of stage 2.
@@ -107,6 +109,9 @@ pub struct Recipe {
     pub input: InputNormalisation,
     /// Random rotations of each training shape.
     pub rotations: usize,
+    /// Training multiplies numbers rounded to bfloat16 in the small network's convolutions.
+    #[serde(default)]
+    pub bfloat16: bool,
     /// Stage 1, by SGD.
     pub stage1: Schedule,
     /// Views of a batch.
@@ -147,6 +152,10 @@ impl Recipe {
                 "--freeze keeps an initializer's weights: name a model with --initializer".into(),
             ));
         }
+        if options.bfloat16 && begin.kind != BackboneKind::Small {
+            return Err(Error::Invalid(format!("{} is not trained in bfloat16; `small` is", begin.kind)));
+        }
+        recipe.bfloat16 = options.bfloat16;
         recipe.begin = begin.model.map(|(path, _)| path);
         recipe.seed = options.seed;
         let render = &mut recipe.render;
@@ -194,6 +203,7 @@ impl Recipe {
             render: begin.render(RenderSettings { size, ..RenderSettings::default() }),
             input: InputNormalisation::WHITE_IS_ZERO,
             rotations: 7,
+            bfloat16: false,
             stage1: Schedule { epochs: 5, rate: 0.05, warm_up: 0.25, cycle: 5, decay: 1.0 },
             stage1_batch: 64,
             stage1_decay: 5e-3,
@@ -220,6 +230,7 @@ impl Recipe {
             render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
             input: InputNormalisation::IMAGENET,
             rotations: 0,
+            bfloat16: false,
             stage1: Schedule { epochs: 30, rate: 0.01, warm_up: 0.0, cycle: 30, decay: 1.0 },
             stage1_batch: 64,
             stage1_decay: 1e-3,
@@ -307,6 +318,10 @@ mod tests {
         let refused = [
             (TrainOptions { initializer: Some("resnet19".into()), ..TrainOptions::default() }, "resnet19"),
             (TrainOptions { freeze: true, ..TrainOptions::default() }, "--freeze"),
+            (
+                TrainOptions { paper: true, bfloat16: true, ..TrainOptions::default() },
+                "alexnet is not trained in bfloat16",
+            ),
             (TrainOptions { heads: Some(7), ..TrainOptions::default() }, "7 heads"),
             (TrainOptions { order: Some(4), ..TrainOptions::default() }, "order is 4"),
             (TrainOptions { size: Some(1), ..TrainOptions::default() }, "size"),

@@ -10,6 +10,7 @@ use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
 use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
 use polyad_nn::backbone::small::{SmallNet, SmallNetConfig};
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
+use polyad_nn::blocked::Precision;
 use polyad_nn::norm::{BatchNorm, BatchNormConfig};
 
 /// An image network and, where its width is not `dim`, a projection.
@@ -55,6 +56,14 @@ impl Backbone {
             BackboneKind::Small => Backbone::Small(SmallNetConfig::default().init(device)?),
             BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
         })
+    }
+
+    /// The same network, which multiplies as said where gradients are on. Only the small one can.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        match self {
+            Backbone::Small(net) => Backbone::Small(net.with_precision(precision)),
+            other => other,
+        }
     }
 
     /// Turns pictures into vectors.

@@ -101,6 +101,9 @@ pub struct ScheduleArgs {
     /// Epochs of stage 2, which sees View Sets
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
+    /// Multiply numbers rounded to bfloat16 when the small network learns: for processors with tiles (AMX)
+    #[arg(long)]
+    pub bfloat16: bool,
 }
 
 /// Measure a model on shapes with known classes

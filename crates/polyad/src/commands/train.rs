@@ -84,6 +84,7 @@ fn options(args: &TrainArgs) -> TrainOptions {
         dim: network.dim,
         order: network.order,
         qk_norm: network.qk_norm,
+        bfloat16: schedule.bfloat16,
         stage1_epochs: schedule.stage1_epochs,
         epochs: schedule.epochs,
         refining_epochs: None,
