@@ -77,9 +77,9 @@ fn main() {
 }
 
 fn model() -> Model {
-    let architecture = VsFormerConfig { layers: 2, dim: 256, ..VsFormerConfig::published(BackboneKind::Small, None) };
+    let architecture = VsFormerConfig { layers: 2, dim: 192, ..VsFormerConfig::published(BackboneKind::Small, None) };
     let network = architecture.init(&Device::flex()).expect("the default sizes");
-    let render = RenderSettings { size: 48, ..RenderSettings::default() };
+    let render = RenderSettings { size: 96, ..RenderSettings::default() };
     Model::new(network, Header::new(architecture, render, None)).expect("a model without classes")
 }
 

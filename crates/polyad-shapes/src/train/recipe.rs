@@ -194,7 +194,7 @@ impl Recipe {
     /// Small pictures of turned shapes; stage 2 on features that stage 1 has made. Weight decay is strong: on psb40, with a
     /// quarter of the shapes held out, ten times as much as usual took the mAP of plain features from .57 to .61.
     fn ours(begin: &Begin) -> Self {
-        let network = VsFormerConfig { layers: 2, dim: begin.dim(), ..VsFormerConfig::published(begin.kind, None) };
+        let network = VsFormerConfig { layers: 2, ..begin.architecture() };
         let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
         Recipe {
             architecture: network,
@@ -224,7 +224,7 @@ impl Recipe {
     /// graphics cards made 2,400 views and 450 shapes; the rates are theirs all the same.
     fn paper(begin: &Begin) -> Self {
         Recipe {
-            architecture: VsFormerConfig { dim: begin.dim(), ..VsFormerConfig::published(begin.kind, None) },
+            architecture: begin.architecture(),
             begin: None,
             freeze: false,
             render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
@@ -276,11 +276,16 @@ impl Begin {
         }
     }
 
-    fn dim(&self) -> usize {
+    /// The published sizes, but for those of the image network that a model has.
+    fn architecture(&self) -> VsFormerConfig {
+        let published = VsFormerConfig::published(self.kind, None);
         match &self.model {
-            Some((_, model)) => model.header().architecture.dim,
-            None if self.paper => 512,
-            None => self.kind.features().unwrap_or(512).min(512),
+            Some((_, model)) => {
+                let own = &model.header().architecture;
+                VsFormerConfig { dim: own.dim, widths: own.widths.clone(), ..published }
+            }
+            None if self.paper => published,
+            None => VsFormerConfig { dim: self.kind.features().unwrap_or(512).min(512), ..published },
         }
     }
 

@@ -1,6 +1,7 @@
 //! The sizes of a VSFormer, with the field names of the published code's configuration.
 
 use crate::error::{Error, Result};
+use polyad_nn::backbone::small::SmallNetConfig;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -47,13 +48,13 @@ impl BackboneKind {
         })
     }
 
-    /// Numbers a picture becomes where the network decides, `None` where it ends in whatever width is asked.
+    /// Numbers a picture becomes where the network decides (the small one: unless its widths say otherwise), `None` where it ends in whatever width is asked.
     pub fn features(self) -> Option<usize> {
         match self {
             Self::AlexNet | Self::Vgg11 => None,
             Self::ResNet18 | Self::ResNet34 => Some(512),
             Self::ResNet50 => Some(2048),
-            Self::Small => Some(polyad_nn::backbone::small::SmallNetConfig::FEATURES),
+            Self::Small => Some(SmallNetConfig::FEATURES),
         }
     }
 
@@ -104,7 +105,14 @@ pub struct VsFormerConfig {
     /// Queries and keys of the encoder are normalised, with learned gains. Not in the paper.
     #[serde(default)]
     pub qk_norm: bool,
+    /// Channels of the small network after its stem and after each stage, the last of them a view's numbers. `None` where
+    /// the image network is another, and in files of before it could be said: there they were 32, 64, 128, 256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widths: Option<Vec<usize>>,
 }
+
+/// What the small network was before its widths could be chosen.
+const FIRST_WIDTHS: [usize; 4] = [32, 64, 128, 256];
 
 fn published_views() -> usize {
     20
@@ -122,6 +130,10 @@ fn published_order() -> usize {
 const LARGEST: [(&str, usize); 5] =
     [("layers", 64), ("dim", 8192), ("ratio", 16), ("classes", 100_000), ("views", 4096)];
 
+/// The same for the small network's widths.
+const MOST_STAGES: usize = 8;
+const MOST_WIDTH: usize = 2048;
+
 impl VsFormerConfig {
     /// The published sizes: four blocks, eight heads, 512 numbers a view, ratio 2, a head of two layers.
     pub fn published(backbone: BackboneKind, classes: Option<usize>) -> Self {
@@ -137,12 +149,21 @@ impl VsFormerConfig {
             base_feature_dim: None,
             order: published_order(),
             qk_norm: false,
+            widths: (backbone == BackboneKind::Small).then(|| SmallNetConfig::default().widths),
         }
     }
 
     /// Numbers the image network yields.
     pub fn features(&self) -> usize {
-        self.backbone.features().unwrap_or(self.dim)
+        match self.backbone {
+            BackboneKind::Small => self.small().widths.last().copied().unwrap_or(self.dim),
+            other => other.features().unwrap_or(self.dim),
+        }
+    }
+
+    /// The small network of these sizes.
+    pub fn small(&self) -> SmallNetConfig {
+        SmallNetConfig { widths: self.widths.clone().unwrap_or_else(|| FIRST_WIDTHS.to_vec()) }
     }
 
     /// Refuses sizes that cannot be, naming them.
@@ -169,8 +190,20 @@ impl VsFormerConfig {
         if (self.order > 2 || self.qk_norm) && self.dim / self.heads > polyad_nn::attention::MOST_WIDTH {
             return refuse(format!("{} heads of dim {} have too many features for order 3", self.heads, self.dim));
         }
+        if let Some(widths) = &self.widths {
+            if self.backbone != BackboneKind::Small {
+                return refuse(format!("widths are said, which {} has none of", self.backbone));
+            }
+            let (stages, largest) = (widths.len(), widths.iter().max().copied().unwrap_or(0));
+            if !(1..=MOST_STAGES).contains(&stages) || largest > MOST_WIDTH {
+                return refuse(format!(
+                    "{stages} widths of at most {largest}; 1 to {MOST_STAGES} of at most {MOST_WIDTH}"
+                ));
+            }
+        }
+        let features = self.features();
         match (self.backbone.features(), self.base_feature_dim) {
-            (Some(features), Some(said)) if features != said => {
+            (Some(_), Some(said)) if features != said => {
                 refuse(format!("base_feature_dim is {said}, but {} yields {features}", self.backbone))
             }
             _ => Ok(()),
@@ -191,17 +224,28 @@ mod tests {
     }
 
     #[test]
+    fn a_small_network_without_widths_is_the_first_one() {
+        let mut config = VsFormerConfig::published(BackboneKind::Small, None);
+        assert_eq!(config.features(), SmallNetConfig::FEATURES);
+        config.widths = None;
+        assert_eq!(config.features(), 256);
+    }
+
+    #[test]
     fn sizes_that_cannot_be_are_refused_by_name() {
         let good = VsFormerConfig::published(BackboneKind::ResNet18, Some(3));
         good.check().expect("published sizes");
-        let wrong: [(VsFormerConfig, &str); 7] = [
+        let wrong: [(VsFormerConfig, &str); 10] = [
             (VsFormerConfig { heads: 7, ..good.clone() }, "7 heads"),
             (VsFormerConfig { heads: 0, ..good.clone() }, "0 heads"),
             (VsFormerConfig { dim: usize::MAX, ..good.clone() }, "dim"),
             (VsFormerConfig { head: 4, ..good.clone() }, "head is 4"),
             (VsFormerConfig { classes: Some(0), ..good.clone() }, "classes"),
             (VsFormerConfig { order: 4, ..good.clone() }, "order is 4"),
-            (VsFormerConfig { base_feature_dim: Some(2048), ..good }, "base_feature_dim is 2048"),
+            (VsFormerConfig { base_feature_dim: Some(2048), ..good.clone() }, "base_feature_dim is 2048"),
+            (VsFormerConfig { widths: Some(vec![16]), ..good.clone() }, "widths"),
+            (VsFormerConfig { backbone: BackboneKind::Small, widths: Some(vec![1 << 40]), ..good.clone() }, "widths"),
+            (VsFormerConfig { backbone: BackboneKind::Small, widths: Some(vec![]), ..good }, "0 widths"),
         ];
         for (config, part) in wrong {
             let message = config.check().expect_err(part).to_string();

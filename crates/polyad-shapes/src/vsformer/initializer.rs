@@ -8,7 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
 use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
-use polyad_nn::backbone::small::{SmallNet, SmallNetConfig};
+use polyad_nn::backbone::small::SmallNet;
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
 use polyad_nn::blocked::Precision;
 use polyad_nn::norm::{BatchNorm, BatchNormConfig};
@@ -47,13 +47,14 @@ pub struct Projection {
 
 impl Backbone {
     /// Makes an image network; AlexNet and VGG end in `dim` numbers.
-    pub fn init(kind: BackboneKind, dim: usize, device: &Device) -> Result<Self> {
-        Ok(match kind {
+    pub fn init(config: &VsFormerConfig, device: &Device) -> Result<Self> {
+        let dim = config.dim;
+        Ok(match config.backbone {
             BackboneKind::AlexNet => Backbone::AlexNet(AlexNetConfig { features: dim }.init(device)?),
             BackboneKind::Vgg11 => Backbone::Vgg(VggConfig { features: dim }.init(device)?),
             BackboneKind::ResNet18 => Backbone::ResNet(ResNetConfig::resnet18().init(device)?),
             BackboneKind::ResNet34 => Backbone::ResNet(ResNetConfig::resnet34().init(device)?),
-            BackboneKind::Small => Backbone::Small(SmallNetConfig::default().init(device)?),
+            BackboneKind::Small => Backbone::Small(config.small().init(device)?),
             BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
         })
     }
@@ -91,7 +92,7 @@ impl Initializer {
             let linear = LinearConfig::new(features, dim).init(device);
             Some(Projection { linear, norm: BatchNormConfig::new(dim).init(device)? })
         };
-        Ok(Initializer { backbone: Backbone::init(config.backbone, dim, device)?, projection })
+        Ok(Initializer { backbone: Backbone::init(config, device)?, projection })
     }
 
     /// Turns views into vectors, each alone.
