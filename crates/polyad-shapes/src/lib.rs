@@ -10,6 +10,7 @@
 
 mod build;
 pub mod demo;
+pub mod distil;
 pub mod draw;
 pub mod embedding;
 pub mod error;

@@ -15,7 +15,7 @@ mod pictures;
 mod recipe;
 mod run;
 mod stages;
-mod state;
+pub(crate) mod state;
 
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -69,7 +69,7 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result<Trained> {
     let mut recipe = Recipe::new(options)?;
     let states = States::of(out);
-    let stored = states.newest()?;
+    let stored: Option<state::Stored<Position>> = states.newest()?;
     if stored.is_some() && !options.resume {
         let folder = states.folder().display();
         return Err(Error::Invalid(format!("{folder}: an unfinished run; go on with --resume, or remove the folder")));
@@ -133,7 +133,7 @@ fn timeless(epoch: &Epoch) -> serde_json::Value {
 }
 
 /// All stages, from where the run is.
-fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&state::Stored>) -> Result<VsFormer> {
+fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&state::Stored<Position>>) -> Result<VsFormer> {
     let device = Run::device();
     let recipe = run.recipe;
     let classes = recipe.architecture.classes.unwrap_or_default();

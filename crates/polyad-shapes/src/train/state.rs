@@ -1,4 +1,4 @@
-//! What a run needs to go on after it was stopped, even by `kill -9`.
+//! What a run of either kind, training or distilling, needs to go on after it was stopped, even by `kill -9`.
 //!
 //! `MODEL.train/` holds numbered folders, each a whole state: written under another name, then renamed, then the older
 //! ones removed. The newest complete one counts.
@@ -9,6 +9,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,13 +54,13 @@ pub(super) struct Position {
 
 /// A folder of states.
 #[derive(Debug)]
-pub(super) struct States {
+pub(crate) struct States {
     folder: PathBuf,
 }
 
 /// A state that was read.
-pub(super) struct Stored {
-    pub position: Position,
+pub(crate) struct Stored<P> {
+    pub position: P,
     folder: PathBuf,
 }
 
@@ -97,7 +98,7 @@ impl States {
         Ok(found)
     }
 
-    pub fn newest(&self) -> Result<Option<Stored>> {
+    pub fn newest<P: DeserializeOwned>(&self) -> Result<Option<Stored<P>>> {
         let Some((_, folder)) = self.complete()?.pop() else { return Ok(None) };
         let bytes = read(&folder.join(POSITION))?;
         let position = serde_json::from_slice(&bytes)
@@ -106,9 +107,9 @@ impl States {
     }
 
     /// Writes a state whole, then removes the older ones.
-    pub fn save(
+    pub fn save<P: Serialize>(
         &self,
-        position: &Position,
+        position: &P,
         network: Bytes,
         optimizer: &ModuleOptimizer,
         best: Option<&Bytes>,
@@ -150,7 +151,7 @@ impl States {
     }
 }
 
-impl Stored {
+impl<P> Stored<P> {
     pub fn network<M: Module>(&self, fresh: M) -> Result<M> {
         restore(fresh, read(&self.folder.join(NETWORK))?)
     }
@@ -167,13 +168,13 @@ impl Stored {
 }
 
 /// The weights of a network, running statistics brought up to date.
-pub(super) fn record<M: Module>(network: &M) -> Result<Bytes> {
+pub(crate) fn record<M: Module>(network: &M) -> Result<Bytes> {
     let _up_to_date = network.valid();
     network.clone().into_record().into_bytes().map_err(|error| Error::Model(error.to_string()))
 }
 
 /// The inverse of [`record`].
-pub(super) fn restore<M: Module>(fresh: M, bytes: Vec<u8>) -> Result<M> {
+pub(crate) fn restore<M: Module>(fresh: M, bytes: Vec<u8>) -> Result<M> {
     let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes));
     record.and_then(|record| fresh.try_load_record(record)).map_err(|error| Error::Model(error.to_string()))
 }

@@ -109,6 +109,18 @@ pub struct VsFormerConfig {
     /// the image network is another, and in files of before it could be said: there they were 32, 64, 128, 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widths: Option<Vec<usize>>,
+    /// Whether a view's numbers are cut off at zero, as all published ones are. Where they are not, a linear map and its
+    /// normalisation stand between the image network and them.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub rectified: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 /// What the small network was before its widths could be chosen.
@@ -149,6 +161,7 @@ impl VsFormerConfig {
             base_feature_dim: None,
             order: published_order(),
             qk_norm: false,
+            rectified: true,
             widths: (backbone == BackboneKind::Small).then(|| SmallNetConfig::default().widths),
         }
     }

@@ -36,13 +36,15 @@ pub enum Backbone {
     Small(SmallNet),
 }
 
-/// Linear, batch norm, ReLU.
+/// Linear, batch norm and, unless numbers of either sign are wanted, ReLU.
 #[derive(Module, Debug)]
 pub struct Projection {
     /// `[features, dim]` and a bias.
     pub linear: Linear,
     /// Over `dim`.
     pub norm: BatchNorm,
+    #[module(skip)]
+    rectified: bool,
 }
 
 impl Backbone {
@@ -86,11 +88,11 @@ impl Initializer {
     /// Makes the initializer of a configuration.
     pub fn init(config: &VsFormerConfig, device: &Device) -> Result<Self> {
         let (features, dim) = (config.features(), config.dim);
-        let projection = if features == dim {
+        let projection = if features == dim && config.rectified {
             None
         } else {
             let linear = LinearConfig::new(features, dim).init(device);
-            Some(Projection { linear, norm: BatchNormConfig::new(dim).init(device)? })
+            Some(Projection { linear, norm: BatchNormConfig::new(dim).init(device)?, rectified: config.rectified })
         };
         Ok(Initializer { backbone: Backbone::init(config, device)?, projection })
     }
@@ -111,7 +113,10 @@ impl Initializer {
     /// - output: `[n, dim]`
     pub fn project(&self, features: Tensor<2>) -> Tensor<2> {
         match &self.projection {
-            Some(projection) => relu(projection.norm.forward(projection.linear.forward(features))),
+            Some(projection) => {
+                let numbers = projection.norm.forward(projection.linear.forward(features));
+                if projection.rectified { relu(numbers) } else { numbers }
+            }
             None => features,
         }
     }
