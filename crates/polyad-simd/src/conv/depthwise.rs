@@ -18,9 +18,9 @@ use crate::simd::{Kernel, LANES, Simd, dispatch};
 pub struct Depthwise<'a> {
     /// The input.
     pub input: &'a [f32],
-    /// Where it is. Its border is at least the padding.
+    /// Where it is, with a border that the padding fits into.
     pub from: Map,
-    /// The window that slides over it, at most 7 × 7.
+    /// The window that slides over it.
     pub window: Window,
     /// `[blocks][kernel rows][kernel columns][16]`
     pub weights: &'a [f32],
@@ -94,14 +94,12 @@ impl DepthwisePiece<'_> {
         let [rows, columns] = job.window.kernel;
         let block = self.plane % to.blocks;
         let step = job.window.stride * LANES;
-        let corner = from.border - job.window.padding;
         // SAFETY: `Depthwise::pieces` has checked that the slices are as long as their maps say and that every window lies
         // inside the bordered planes of `from`; `plane` is one of them, and `x + T` is at most the output's width.
         unsafe {
             let mut sums = [simd.load(&*job.bias.as_ptr().add(block * LANES).cast()); T];
             let mut w = job.weights.as_ptr().add(block * rows * columns * LANES);
-            let window = from.pixel(y * job.window.stride + corner, x * job.window.stride + corner);
-            let window = job.input.as_ptr().add(self.plane * from.plane() + window);
+            let window = job.input.as_ptr().add(self.plane * from.plane() + job.window.start(from, y, x));
             for row in 0..rows {
                 for column in 0..columns {
                     let weight = simd.load(&*w.cast());

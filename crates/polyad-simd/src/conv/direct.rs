@@ -35,7 +35,7 @@ const MOST: usize = 14;
 pub struct Direct<'a> {
     /// The input.
     pub input: &'a [f32],
-    /// Where it is. Its border is at least the padding.
+    /// Where it is, with a border that the padding fits into.
     pub from: Map,
     /// The window that slides over it.
     pub window: Window,
@@ -182,20 +182,19 @@ struct Places {
 impl Places {
     #[inline(always)]
     fn new(job: &Direct<'_>, first: usize, count: usize) -> Self {
-        let (from, to, stride) = (&job.from, &job.to, job.window.stride);
+        let (from, to) = (&job.from, &job.to);
         let second = job.second.map_or(*to, |second| second.map);
         let (mut image, within) = (first / (to.height * to.width), first % (to.height * to.width));
         let (mut y, mut x) = (within / to.width, within % to.width);
         let mut places = Places {
             count,
-            step: (x + count <= to.width).then_some(stride * from.lanes),
+            step: (x + count <= to.width).then_some(job.window.stride * from.lanes),
             input: [0; MOST],
             output: [0; MOST],
             second: [0; MOST],
         };
-        let corner = from.border - job.window.padding;
         for index in 0..MOST {
-            places.input[index] = image * from.image() + from.pixel(y * stride + corner, x * stride + corner);
+            places.input[index] = image * from.image() + job.window.start(from, y, x);
             places.output[index] = image * to.image() + to.pixel(y + to.border, x + to.border);
             places.second[index] = image * second.image() + second.pixel(y + second.border, x + second.border);
             if index + 1 < count {

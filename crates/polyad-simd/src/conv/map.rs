@@ -71,32 +71,35 @@ impl Map {
     }
 }
 
-/// A window that slides over a map.
+/// A window that slides over a map. Rows come first, then pixels of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Rows and pixels.
+    /// Its size.
     pub kernel: [usize; 2],
     /// From an output pixel to the next, both ways.
     pub stride: usize,
-    /// Zeros around the image that take part.
-    pub padding: usize,
+    /// Padding before the image's first row and pixel. How much is behind the last follows from the output's size.
+    pub before: [usize; 2],
 }
 
 impl Window {
-    /// Positions along an axis of so many pixels; none where the window does not fit or does not move.
-    pub fn positions(&self, size: usize, axis: usize) -> usize {
-        let free = (size + 2 * self.padding).checked_sub(self.kernel[axis]);
-        free.and_then(|free| free.checked_div(self.stride)).map_or(0, |steps| steps + 1)
-    }
-
     /// # Panics
-    /// Where `to` is not what the window makes of `from`, or `from` has too small a border.
+    /// Where a window of `to` would leave the bordered planes of `from`, or the maps differ in images.
     pub(super) fn check(&self, from: &Map, to: &Map) {
-        assert!(self.padding <= from.border, "a border of {} for a padding of {}", from.border, self.padding);
-        let positions = [self.positions(from.height, 0), self.positions(from.width, 1)];
-        assert_eq!([to.height, to.width], positions, "the window has other positions");
+        for (axis, (size, count)) in [(from.height, to.height), (from.width, to.width)].into_iter().enumerate() {
+            assert!(self.before[axis] <= from.border, "a border of {} for a padding of {:?}", from.border, self.before);
+            let end = count.saturating_sub(1) * self.stride + self.kernel[axis];
+            assert!(end <= self.before[axis] + size + from.border, "{count} windows of {self:?} leave {size} pixels");
+        }
         assert_eq!(from.images, to.images, "images in and out differ");
         assert_eq!(to.lanes, LANES, "an output has blocks of {LANES} channels");
+    }
+
+    /// Where the window of an output pixel begins in a bordered plane.
+    #[inline(always)]
+    pub(super) fn start(&self, from: &Map, y: usize, x: usize) -> usize {
+        let [above, left] = self.before;
+        from.pixel(y * self.stride + from.border - above, x * self.stride + from.border - left)
     }
 }
 

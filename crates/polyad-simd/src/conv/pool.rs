@@ -1,6 +1,6 @@
 //! Pools: the greatest or the mean of the numbers in a window, channel by channel.
 //!
-//! Windows are clipped to the image, so padding takes no part. A pool reads each number a few times and computes next to
+//! Windows are clipped to the image, so padding takes no part, and a map needs no border. A pool reads each number a few times and computes next to
 //! nothing; it is as fast as memory, and one pixel at a time is enough.
 
 use super::map::{Map, Window};
@@ -11,8 +11,7 @@ use std::ops::Range;
 /// What a pool does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
-    /// The greatest number of each position of a window. Padding must be less than the kernel, or a window is empty: it
-    /// gives -∞.
+    /// The greatest number of each position of a window; -∞ where that has nothing of the image.
     Max(Window),
     /// The mean of as many windows as the output has pixels, which share the image evenly as PyTorch's adaptive pool does:
     /// from `⌊i · size / count⌋` to `⌈(i + 1) · size / count⌉`.
@@ -41,10 +40,6 @@ impl<'a> Pooling<'a> {
         let (from, to) = (self.from, self.to);
         assert_eq!((from.images, from.blocks, from.lanes), (to.images, to.blocks, to.lanes), "a pool keeps its planes");
         assert_eq!(to.lanes, LANES, "pools are for blocks of {LANES} channels");
-        if let Pool::Max(window) = self.pool {
-            let positions = [window.positions(from.height, 0), window.positions(from.width, 1)];
-            assert_eq!([to.height, to.width], positions, "the window has other positions");
-        }
         assert!(from.len() <= self.input.len(), "the input is too short");
         let planes = output[..to.len()].chunks_exact_mut(to.plane().max(1));
         planes.enumerate().map(move |(plane, output)| PoolingPiece { job: self, plane, output })
@@ -72,7 +67,8 @@ impl PoolingPiece<'_> {
         match self.job.pool {
             Pool::Max(window) => {
                 let start = position * window.stride;
-                start.saturating_sub(window.padding)..(start + window.kernel[axis]).saturating_sub(window.padding).min(size)
+                let end = (start + window.kernel[axis]).saturating_sub(window.before[axis]).min(size);
+                start.saturating_sub(window.before[axis]).min(end)..end
             }
             Pool::AdaptiveMean => position * size / count..((position + 1) * size).div_ceil(count),
         }
