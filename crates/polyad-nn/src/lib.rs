@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod backbone;
 pub mod blocked;
+pub mod engine;
 pub mod error;
 pub mod norm;
 

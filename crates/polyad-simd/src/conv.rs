@@ -12,6 +12,19 @@
 //! ```
 //!
 //! AVX2 has half the registers and half the width: there a tile is 6 pixels of one block.
+//!
+//! These are what training needs. Inference has kernels of its own, with the ends of a layer fused: [`Direct`],
+//! [`Depthwise`] and [`Pooling`], over [`Map`]s with a border of zeros.
+
+mod depthwise;
+mod direct;
+mod map;
+mod pool;
+
+pub use depthwise::{Depthwise, DepthwisePiece};
+pub use direct::{Direct, DirectPiece};
+pub use map::{Combine, Cut, Map, Second, Window};
+pub use pool::{Pool, Pooling, PoolingPiece};
 
 use crate::level::Level;
 use crate::simd::{Kernel, LANES, Simd, dispatch};

@@ -63,6 +63,10 @@ impl Simd for Portable {
         zip(a, b, |x, y| if x > y { x } else { y })
     }
     #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |x, y| if x < y { x } else { y })
+    }
+    #[inline(always)]
     fn fraction(self, v: Self::V) -> Self::V {
         v.map(|x| x - floor(x))
     }

@@ -32,6 +32,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     /// The greater of each pair of lanes; `b` where one of them is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The lesser of each pair of lanes; `b` where one of them is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `v − floor(v)`, rounded: from 0 to 1, both included. Where `v` is less than -126 nothing is promised.
     fn fraction(self, v: Self::V) -> Self::V;
     /// `v · 2^floor(t)` for `v` from 1 to 2 and `t` below 127; 0 where `t` is less than -126, whatever `v`, NaN where it is

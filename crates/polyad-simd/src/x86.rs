@@ -127,6 +127,11 @@ impl Simd for Avx2 {
         unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
     }
     #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
     fn fraction(self, v: Self::V) -> Self::V {
         // SAFETY: `self` proves AVX2.
         v.map(|v| unsafe { _mm256_sub_ps(v, _mm256_floor_ps(v)) })
@@ -205,6 +210,11 @@ impl<const HALF: bool> Simd for Avx512<HALF> {
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
         // SAFETY: `self` proves AVX-512 F.
         unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_min_ps(a, b) }
     }
     #[inline(always)]
     fn fraction(self, v: Self::V) -> Self::V {

@@ -35,10 +35,10 @@ const CONVOLUTIONS: [([usize; 2], usize, usize, usize); 5] =
     [([3, 64], 11, 4, 2), ([64, 192], 5, 1, 2), ([192, 384], 3, 1, 1), ([384, 256], 3, 1, 1), ([256, 256], 3, 1, 1)];
 
 /// After these convolutions the map is pooled, 3 × 3 with stride 2.
-const POOLED: [usize; 3] = [0, 1, 4];
+pub(crate) const POOLED: [usize; 3] = [0, 1, 4];
 
 /// Side of the map that the linear layers take.
-const SIDE: usize = 6;
+pub(crate) const SIDE: usize = 6;
 
 impl AlexNetConfig {
     /// The smallest picture whose map does not vanish.

@@ -31,28 +31,28 @@ impl Default for SmallNetConfig {
 /// A small residual network: `[n, 3, s, s]` to `[n, width]`.
 #[derive(Module, Debug)]
 pub struct SmallNet {
-    stem: Convolution,
-    blocks: Vec<Block>,
+    pub(crate) stem: Convolution,
+    pub(crate) blocks: Vec<Block>,
     #[module(skip)]
     precision: Precision,
 }
 
 /// A convolution without bias, and its normalisation.
 #[derive(Module, Debug)]
-struct Convolution {
+pub(crate) struct Convolution {
     /// `[out, in, k, k]`
-    weight: Param<Tensor<4>>,
-    norm: BatchNorm,
+    pub(crate) weight: Param<Tensor<4>>,
+    pub(crate) norm: BatchNorm,
     #[module(skip)]
-    stride: usize,
+    pub(crate) stride: usize,
 }
 
 /// `relu(norm(conv(relu(norm(conv(x))))) + norm(conv 1 x 1 (x)))`
 #[derive(Module, Debug)]
-struct Block {
-    first: Convolution,
-    second: Convolution,
-    shortcut: Convolution,
+pub(crate) struct Block {
+    pub(crate) first: Convolution,
+    pub(crate) second: Convolution,
+    pub(crate) shortcut: Convolution,
 }
 
 impl SmallNetConfig {

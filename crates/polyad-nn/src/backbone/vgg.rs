@@ -35,10 +35,10 @@ pub struct Vgg {
 const WIDTHS: [usize; 9] = [3, 64, 128, 256, 256, 512, 512, 512, 512];
 
 /// After these convolutions the map is pooled, 2 × 2.
-const POOLED: [usize; 5] = [0, 1, 3, 5, 7];
+pub(crate) const POOLED: [usize; 5] = [0, 1, 3, 5, 7];
 
 /// Side of the map that the linear layers take.
-const SIDE: usize = 7;
+pub(crate) const SIDE: usize = 7;
 
 impl VggConfig {
     /// The smallest picture whose map does not vanish.

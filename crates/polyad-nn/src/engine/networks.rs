@@ -1,0 +1,119 @@
+//! Plans of the image networks: one function each, reading as the module's own `forward`.
+
+use super::plan::{Builder, Id, Padding, Plan};
+use crate::backbone::alexnet::{self, AlexNet};
+use crate::backbone::efficientnet::EfficientNet;
+use crate::backbone::resnet::{self, ResNet};
+use crate::backbone::small::SmallNet;
+use crate::backbone::vgg::{self, Vgg};
+use crate::error::Result;
+use burn::nn::Linear;
+use burn::nn::conv::Conv2d;
+use polyad_simd::conv::Cut;
+
+/// Channels of a picture.
+pub(super) const PICTURE: usize = 3;
+
+/// Up to a map of means, and what follows it for all images at once: layers whose weights are so many that reading them
+/// costs more than a few images' arithmetic.
+pub(super) type Parts = (Plan, Option<Plan>);
+
+pub(super) fn small(net: &SmallNet) -> Result<Parts> {
+    let (mut plan, picture) = Builder::of_pictures(PICTURE);
+    let convolution = |plan: &mut Builder, x, layer: &crate::backbone::small::Convolution, second, cut| {
+        let padding = Padding::Fixed(layer.weight.dims()[2] / 2);
+        plan.convolution(x, &layer.weight, None, Some(&layer.norm), (layer.stride, padding), second, cut)
+    };
+    let mut x = convolution(&mut plan, picture, &net.stem, None, Cut::RELU)?;
+    for block in &net.blocks {
+        let shortcut = convolution(&mut plan, x, &block.shortcut, None, Cut::NONE)?;
+        let inner = convolution(&mut plan, x, &block.first, None, Cut::RELU)?;
+        x = convolution(&mut plan, inner, &block.second, Some(shortcut), Cut::RELU)?;
+    }
+    plan.mean_pool(x, 1);
+    Ok((plan.finish(), None))
+}
+
+pub(super) fn resnet(net: &ResNet) -> Result<Parts> {
+    let (mut plan, picture) = Builder::of_pictures(PICTURE);
+    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second, cut| {
+        let how = (conv.stride[0], Padding::Fixed(conv.kernel_size[0] / 2));
+        plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second, cut)
+    };
+    let stem = convolution(&mut plan, picture, &net.conv1, &net.bn1, None, Cut::RELU)?;
+    let mut x = plan.max_pool(stem, 3, 2, 1);
+    for block in [&net.layer1, &net.layer2, &net.layer3, &net.layer4].into_iter().flatten() {
+        let resnet::Block { conv1, bn1, conv2, bn2, conv3, bn3, downsample } = block;
+        let around = match downsample {
+            Some(around) => convolution(&mut plan, x, &around.conv, &around.norm, None, Cut::NONE)?,
+            None => x,
+        };
+        let inner = convolution(&mut plan, x, conv1, bn1, None, Cut::RELU)?;
+        x = match (conv3, bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let inner = convolution(&mut plan, inner, conv2, bn2, None, Cut::RELU)?;
+                convolution(&mut plan, inner, conv3, bn3, Some(around), Cut::RELU)?
+            }
+            _ => convolution(&mut plan, inner, conv2, bn2, Some(around), Cut::RELU)?,
+        };
+    }
+    plan.mean_pool(x, 1);
+    Ok((plan.finish(), None))
+}
+
+pub(super) fn alexnet(net: &AlexNet) -> Result<Parts> {
+    let body = plain(&net.features, &alexnet::POOLED, (3, 2), alexnet::SIDE)?;
+    Ok((body, Some(linear_layers(&net.fc1, &net.fc2, alexnet::SIDE)?)))
+}
+
+pub(super) fn vgg(net: &Vgg) -> Result<Parts> {
+    let body = plain(&net.features, &vgg::POOLED, (2, 2), vgg::SIDE)?;
+    Ok((body, Some(linear_layers(&net.fc1, &net.fc2, vgg::SIDE)?)))
+}
+
+/// Convolutions, some of them followed by a pool of (kernel, stride), and a map of `side` × `side` means.
+fn plain(features: &[Conv2d], pooled: &[usize], (kernel, stride): (usize, usize), side: usize) -> Result<Plan> {
+    let (mut plan, mut x) = Builder::of_pictures(PICTURE);
+    for (index, conv) in features.iter().enumerate() {
+        // Both networks keep a border of half the kernel, but for AlexNet's first.
+        let padding = match &conv.padding {
+            burn::nn::PaddingConfig2d::Explicit(top, ..) => *top,
+            _ => 0,
+        };
+        let how = (conv.stride[0], Padding::Fixed(padding));
+        x = plan.convolution(x, &conv.weight, conv.bias.as_ref(), None, how, None, Cut::RELU)?;
+        if pooled.contains(&index) {
+            x = plan.max_pool(x, kernel, stride, 0);
+        }
+    }
+    plan.mean_pool(x, side);
+    Ok(plan.finish())
+}
+
+fn linear_layers(fc1: &Linear, fc2: &Linear, side: usize) -> Result<Plan> {
+    let mut plan = Builder::of_maps(fc1.weight.dims()[0] / (side * side));
+    let hidden: Id = plan.linear(0, fc1, side, Cut::RELU)?;
+    plan.linear(hidden, fc2, 1, Cut::RELU)?;
+    Ok(plan.finish())
+}
+
+pub(super) fn efficientnet(net: &EfficientNet) -> Result<Parts> {
+    let (mut plan, picture) = Builder::of_pictures(PICTURE);
+    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second, cut| {
+        let how = (conv.stride[0], Padding::Same);
+        plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second, cut)
+    };
+    let mut x = convolution(&mut plan, picture, &net._conv_stem, &net._bn0, None, Cut::RELU6)?;
+    for block in &net._blocks {
+        let wide = match (&block._expand_conv, &block._bn0) {
+            (Some(conv), Some(norm)) => convolution(&mut plan, x, conv, norm, None, Cut::RELU6)?,
+            _ => x,
+        };
+        let inner = plan.depthwise(wide, &block._depthwise_conv, &block._bn1, Cut::RELU6)?;
+        let second = block.is_residual().then_some(x);
+        x = convolution(&mut plan, inner, &block._project_conv, &block._bn2, second, Cut::NONE)?;
+    }
+    let map = convolution(&mut plan, x, &net._conv_head, &net._bn1, None, Cut::RELU6)?;
+    plan.mean_pool(map, 1);
+    Ok((plan.finish(), None))
+}
