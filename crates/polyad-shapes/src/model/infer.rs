@@ -15,6 +15,8 @@ pub(super) enum Scheme {
     FirstStage,
     /// torchvision's image networks.
     Torchvision,
+    /// The PyTorch port of EfficientNet-Lite.
+    EfficientNet,
 }
 
 impl Scheme {
@@ -24,12 +26,17 @@ impl Scheme {
             Scheme::Published => "published VSFormer",
             Scheme::FirstStage => "published VSFormer, first stage",
             Scheme::Torchvision => "torchvision",
+            Scheme::EfficientNet => "efficientnet-lite-pytorch",
         }
     }
 
     /// For the header: whether the encoder has learnt anything.
     pub fn encoder(self) -> &'static str {
-        if self == Scheme::Published { "imported" } else { "fresh, not trained" }
+        match self {
+            Scheme::Published => "imported",
+            Scheme::EfficientNet => "none",
+            Scheme::FirstStage | Scheme::Torchvision => "fresh, not trained",
+        }
     }
 
     /// The checkpoint's name for one of our parameters; `None` where it holds nothing for it.
@@ -40,6 +47,7 @@ impl Scheme {
                 .strip_prefix("base_feature_extractor.")
                 .map(|rest| format!("feature_extractor.{rest}")),
             Scheme::Torchvision => names::torchvision(own, config.backbone),
+            Scheme::EfficientNet => names::efficientnet(own),
         }
     }
 
@@ -49,6 +57,7 @@ impl Scheme {
             Scheme::Published => false,
             Scheme::FirstStage => name.starts_with("classifier."),
             Scheme::Torchvision => name.starts_with("classifier.") || name.starts_with("fc."),
+            Scheme::EfficientNet => name.starts_with("_fc."),
         };
         last || name.ends_with(".num_batches_tracked")
     }
@@ -58,7 +67,7 @@ impl Scheme {
         match self {
             Scheme::Published => "base_feature_extractor.",
             Scheme::FirstStage => "feature_extractor.",
-            Scheme::Torchvision => "",
+            Scheme::Torchvision | Scheme::EfficientNet => "",
         }
     }
 }
@@ -71,9 +80,12 @@ pub(super) fn scheme(checkpoint: &Checkpoint) -> Result<Scheme> {
         Ok(Scheme::FirstStage)
     } else if checkpoint.has("features.0.") || checkpoint.has("conv1.") {
         Ok(Scheme::Torchvision)
+    } else if checkpoint.has("_conv_stem.") {
+        Ok(Scheme::EfficientNet)
     } else {
         Err(Error::Unsupported(format!(
-            "these names; VSFormer's as published and torchvision's AlexNet, VGG-11 and ResNets are known. Found: {}",
+            "these names; VSFormer's as published, torchvision's AlexNet, VGG-11 and ResNets, and EfficientNet-Lite0's are \
+             known. Found: {}",
             checkpoint.some_names()
         )))
     }
@@ -81,6 +93,13 @@ pub(super) fn scheme(checkpoint: &Checkpoint) -> Result<Scheme> {
 
 /// All sizes, but for the heads, which no shape shows.
 pub(super) fn architecture(checkpoint: &Checkpoint, scheme: Scheme, job: &Job<'_>) -> Result<VsFormerConfig> {
+    if scheme == Scheme::EfficientNet {
+        // Lite1 and Lite2 have more blocks, which are listed as left over.
+        let kind = BackboneKind::EfficientNetLite0;
+        let config = VsFormerConfig::published(kind, None);
+        // Its features are good as they are: pooled, without an encoder.
+        return Ok(VsFormerConfig { layers: 0, dim: kind.features().unwrap_or(config.dim), ..config });
+    }
     let mut config = VsFormerConfig::published(backbone(checkpoint, scheme)?, None);
     if scheme != Scheme::Published {
         return Ok(config);

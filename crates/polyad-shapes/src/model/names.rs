@@ -1,6 +1,7 @@
 //! The names that other code gives to our parameters.
 //!
-//! Two schemes: that of the published VSFormer code and that of torchvision's image networks. Both are written down in
+//! Three schemes: that of the published VSFormer code, that of torchvision's image networks, and that of the PyTorch port of
+//! EfficientNet-Lite. They are written down in
 //! one direction, from our name to theirs, so that whatever a checkpoint lacks can be told.
 
 use crate::vsformer::{BackboneKind, VsFormerConfig};
@@ -63,8 +64,13 @@ fn published_backbone(rest: &str, kind: BackboneKind) -> Option<String> {
             ];
             renamed(&downsample(rest), &children)
         }
-        BackboneKind::Small => None,
+        BackboneKind::EfficientNetLite0 | BackboneKind::Small => None,
     }
+}
+
+/// The name that `efficientnet-lite-pytorch` gives to one of our parameters; our fields have its names.
+pub(super) fn efficientnet(own: &str) -> Option<String> {
+    torch_leaf(own).strip_prefix("initializer.backbone.").map(str::to_owned)
 }
 
 /// torchvision's name for one of our parameters; `None` for those that it has not, or whose weights are another's
@@ -76,7 +82,7 @@ pub(super) fn torchvision(own: &str, kind: BackboneKind) -> Option<String> {
         BackboneKind::AlexNet => in_features(rest, &ALEXNET).map(|rest| format!("features.{rest}")),
         BackboneKind::Vgg11 => in_features(rest, &VGG11).map(|rest| format!("features.{rest}")),
         BackboneKind::ResNet18 | BackboneKind::ResNet34 | BackboneKind::ResNet50 => Some(downsample(rest)),
-        BackboneKind::Small => None,
+        BackboneKind::EfficientNetLite0 | BackboneKind::Small => None,
     }
 }
 

@@ -187,8 +187,14 @@ fn beginning(recipe: &Recipe) -> Result<(VsFormer, InputNormalisation)> {
     let Some(path) = &recipe.begin else { return Ok((network, recipe.input)) };
     let model = Model::load(path)?;
     model.check_settings(&recipe.render)?;
-    let weights = state::record(&model.network().initializer.clone().train())?;
-    network.initializer = state::restore(network.initializer, weights.to_vec())?;
+    let begin = model.network().initializer.clone().train();
+    if model.header().architecture.dim == recipe.architecture.dim {
+        network.initializer = state::restore(network.initializer, state::record(&begin)?.to_vec())?;
+    } else {
+        // The projection to another width is still to be learnt.
+        let weights = state::record(&begin.backbone)?;
+        network.initializer.backbone = state::restore(network.initializer.backbone, weights.to_vec())?;
+    }
     Ok((network, model.header().input))
 }
 

@@ -253,17 +253,18 @@ struct Begin {
     kind: BackboneKind,
     model: Option<(PathBuf, Model)>,
     paper: bool,
+    freeze: bool,
 }
 
 impl Begin {
     fn find(options: &TrainOptions) -> Result<Self> {
-        let paper = options.paper;
+        let (paper, freeze) = (options.paper, options.freeze);
         let Some(name) = &options.initializer else {
             let kind = if paper { BackboneKind::AlexNet } else { BackboneKind::Small };
-            return Ok(Begin { kind, model: None, paper });
+            return Ok(Begin { kind, model: None, paper, freeze });
         };
         match BackboneKind::parse(name) {
-            Ok(kind) => Ok(Begin { kind, model: None, paper }),
+            Ok(kind) => Ok(Begin { kind, model: None, paper, freeze }),
             Err(unknown) => {
                 let path = Path::new(name);
                 if !path.is_file() {
@@ -271,7 +272,7 @@ impl Begin {
                 }
                 let model = Model::load(path)?;
                 let kind = model.header().architecture.backbone;
-                Ok(Begin { kind, model: Some((path.to_owned(), model)), paper })
+                Ok(Begin { kind, model: Some((path.to_owned(), model)), paper, freeze })
             }
         }
     }
@@ -282,7 +283,9 @@ impl Begin {
         match &self.model {
             Some((_, model)) => {
                 let own = &model.header().architecture;
-                VsFormerConfig { dim: own.dim, widths: own.widths.clone(), ..published }
+                // An encoder over all that a large network says of a view would be larger than that.
+                let dim = if self.freeze { own.dim } else { own.dim.min(published.dim) };
+                VsFormerConfig { dim, widths: own.widths.clone(), rectified: own.rectified, ..published }
             }
             None if self.paper => published,
             None => VsFormerConfig { dim: self.kind.features().unwrap_or(512).min(512), ..published },

@@ -19,14 +19,24 @@ pub enum BackboneKind {
     ResNet34,
     /// 23.5 M parameters, 2,048 features.
     ResNet50,
+    /// 3.4 M parameters, 1,280 features; without squeeze-and-excitation.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientNetLite0,
     /// polyad's own for small views: 1.2 M parameters, 256 features.
     Small,
 }
 
 impl BackboneKind {
     /// All of them, in the order of the command line.
-    pub const ALL: [BackboneKind; 6] =
-        [Self::Small, Self::AlexNet, Self::Vgg11, Self::ResNet18, Self::ResNet34, Self::ResNet50];
+    pub const ALL: [BackboneKind; 7] = [
+        Self::Small,
+        Self::AlexNet,
+        Self::Vgg11,
+        Self::ResNet18,
+        Self::ResNet34,
+        Self::ResNet50,
+        Self::EfficientNetLite0,
+    ];
 
     /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
@@ -36,6 +46,7 @@ impl BackboneKind {
             Self::ResNet18 => "resnet18",
             Self::ResNet34 => "resnet34",
             Self::ResNet50 => "resnet50",
+            Self::EfficientNetLite0 => "efficientnet-lite0",
             Self::Small => "small",
         }
     }
@@ -54,6 +65,7 @@ impl BackboneKind {
             Self::AlexNet | Self::Vgg11 => None,
             Self::ResNet18 | Self::ResNet34 => Some(512),
             Self::ResNet50 => Some(2048),
+            Self::EfficientNetLite0 => Some(1280),
             Self::Small => Some(SmallNetConfig::FEATURES),
         }
     }
@@ -63,7 +75,7 @@ impl BackboneKind {
         match self {
             Self::AlexNet => polyad_nn::backbone::alexnet::AlexNetConfig::SMALLEST,
             Self::Vgg11 => polyad_nn::backbone::vgg::VggConfig::SMALLEST,
-            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::Small => 1,
+            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::EfficientNetLite0 | Self::Small => 1,
         }
     }
 }

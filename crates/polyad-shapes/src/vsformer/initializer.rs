@@ -7,6 +7,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
+use polyad_nn::backbone::efficientnet::{EfficientNet, EfficientNetConfig};
 use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
 use polyad_nn::backbone::small::SmallNet;
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
@@ -32,6 +33,8 @@ pub enum Backbone {
     Vgg(Vgg),
     /// ResNet-18, -34 or -50.
     ResNet(ResNet),
+    /// EfficientNet-Lite0.
+    EfficientNet(EfficientNet),
     /// The small one.
     Small(SmallNet),
 }
@@ -56,6 +59,7 @@ impl Backbone {
             BackboneKind::Vgg11 => Backbone::Vgg(VggConfig { features: dim }.init(device)?),
             BackboneKind::ResNet18 => Backbone::ResNet(ResNetConfig::resnet18().init(device)?),
             BackboneKind::ResNet34 => Backbone::ResNet(ResNetConfig::resnet34().init(device)?),
+            BackboneKind::EfficientNetLite0 => Backbone::EfficientNet(EfficientNetConfig::lite0().init(device)?),
             BackboneKind::Small => Backbone::Small(config.small().init(device)?),
             BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
         })
@@ -79,6 +83,7 @@ impl Backbone {
             Backbone::AlexNet(net) => net.forward(input),
             Backbone::Vgg(net) => net.forward(input),
             Backbone::ResNet(net) => net.forward(input),
+            Backbone::EfficientNet(net) => net.forward(input),
             Backbone::Small(net) => net.forward(input),
         }
     }

@@ -61,7 +61,7 @@ impl Case {
     pub fn model(&self) -> Model {
         let config = ImportConfig { architecture: self.config.clone(), class_names: None };
         let checkpoint = Checkpoint::from_tensors(self.tensors()).expect("sizes that fit");
-        import_checkpoint(checkpoint, Some(config), &Job::silent()).expect("a complete checkpoint")
+        import_checkpoint(checkpoint, Some(config), None, &Job::silent()).expect("a complete checkpoint")
     }
 
     /// The input of the case: two shapes.

@@ -68,7 +68,8 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// The image network: small, alexnet, vgg11, resnet18, resnet34, resnet50, or a model to begin with
+    /// The image network: small, alexnet, vgg11, resnet18, resnet34, resnet50, efficientnet-lite0, or a model to begin
+    /// with
     #[arg(long, value_name = "I|MODEL")]
     pub initializer: Option<String>,
     /// Leave the initializer's weights as they are

@@ -35,6 +35,9 @@ pub struct ImportArgs {
     /// The configuration; without it, what the tensors tell
     #[arg(long, value_name = "FILE.json")]
     pub config: Option<PathBuf>,
+    /// Side of the pictures that the model will look at; 224 where it is left out
+    #[arg(long)]
+    pub size: Option<usize>,
     /// The model to write
     #[arg(long, value_name = "MODEL")]
     pub out: PathBuf,

@@ -27,7 +27,7 @@ pub fn run(args: &ImportArgs, printer: &Printer, job: Job) -> Result<Exit> {
     }
     paths::new_file(&args.out)?;
     let config = args.config.as_deref().map(read_config).transpose()?;
-    let model = import(&args.checkpoint, config, &job)?;
+    let model = import(&args.checkpoint, config, args.size, &job)?;
     model.save(&args.out)?;
     let header = model.header();
     let imported = Imported {
