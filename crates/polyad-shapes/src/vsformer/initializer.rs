@@ -10,6 +10,7 @@ use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
 use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
 use polyad_nn::backbone::small::{SmallNet, SmallNetConfig};
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
+use polyad_nn::engine::Engine;
 use polyad_nn::norm::{BatchNorm, BatchNormConfig};
 
 /// An image network and, where its width is not `dim`, a projection.
@@ -69,6 +70,17 @@ impl Backbone {
             Backbone::ResNet(net) => net.forward(input),
             Backbone::Small(net) => net.forward(input),
         }
+    }
+
+    /// What gives the same vectors in a fraction of the time, for weights that do not change any more. Cost: the weights
+    /// are read and written once.
+    pub fn engine(&self) -> Result<Engine> {
+        Ok(match self {
+            Backbone::AlexNet(net) => Engine::from_alexnet(net)?,
+            Backbone::Vgg(net) => Engine::from_vgg(net)?,
+            Backbone::ResNet(net) => Engine::from_resnet(net)?,
+            Backbone::Small(net) => Engine::from_small(net)?,
+        })
     }
 }
 
