@@ -44,7 +44,7 @@ pub(super) fn run_batches(
     let batch = (BATCH_PIXELS / (size * size)).max(1);
     let mut features = Vec::with_capacity(total * model.header.architecture.dim);
     for first in (0..total).step_by(batch) {
-        features.extend(numbers(model.network.forward_features(input(first..total.min(first + batch))?))?);
+        features.extend(numbers(model.features(input(first..total.min(first + batch))?)?)?);
     }
     encode(model, counts, &features)
 }

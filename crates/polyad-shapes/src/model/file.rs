@@ -85,7 +85,8 @@ impl Model {
         let stored: Vec<Stored> =
             tensors.into_iter().map(|(name, view)| to_stored(name, &view)).collect::<Result<_>>()?;
         weights::apply(&mut network, stored, Layout::Burn)?;
-        Ok(Model { header, network })
+        let engine = network.initializer.backbone.engine()?;
+        Ok(Model { header, network, engine })
     }
 }
 

@@ -20,6 +20,8 @@ use crate::render::RenderSettings;
 use crate::view_set::ViewSet;
 use crate::vsformer::VsFormer;
 use burn::module::Module;
+use burn::tensor::Tensor;
+use polyad_nn::engine::Engine;
 
 pub use checkpoint::Checkpoint;
 pub use header::{Header, InputNormalisation, Precision};
@@ -30,13 +32,15 @@ pub use import::import;
 pub struct Model {
     header: Header,
     network: VsFormer,
+    /// The image network of `network`, made for speed.
+    engine: Engine,
 }
 
 impl Model {
     /// Joins a network, in evaluation or in training, and its header. A header that does not fit the network is refused.
     ///
     /// Where the header wants half precision, the weights are rounded now, so that the model is what its file will hold.
-    /// Cost: the weights are read once, for the checksum.
+    /// Cost: the weights are read twice, for the checksum and for the engine.
     pub fn new(network: VsFormer, mut header: Header) -> Result<Self> {
         header.check()?;
         // Running statistics are one update behind until `valid` brings them up to date.
@@ -47,7 +51,8 @@ impl Model {
             weights::apply(&mut network, weights::stored(&tensors), weights::Layout::Burn)?;
         }
         header.checksum = file::checksum(&header, &tensors)?;
-        Ok(Model { header, network })
+        let engine = network.initializer.backbone.engine()?;
+        Ok(Model { header, network, engine })
     }
 
     /// Everything but the weights.
@@ -58,6 +63,15 @@ impl Model {
     /// The network, without autodiff; `train()` of it gives one that can be trained.
     pub fn network(&self) -> &VsFormer {
         &self.network
+    }
+
+    /// What the network's initializer makes of pictures, its image network on the engine.
+    ///
+    /// # Shapes
+    /// - images: `[n, 3, height, width]`, normalised
+    /// - output: `[n, dim]`
+    fn features(&self, images: Tensor<4>) -> Result<Tensor<2>> {
+        Ok(self.network.initializer.project(self.engine.forward(images)?))
     }
 
     /// Names of the classes; an error where it has none.

@@ -12,6 +12,7 @@ use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
 use polyad_nn::backbone::small::SmallNet;
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
 use polyad_nn::blocked::Precision;
+use polyad_nn::engine::Engine;
 use polyad_nn::norm::{BatchNorm, BatchNormConfig};
 
 /// An image network and, where its width is not `dim`, a projection.
@@ -86,6 +87,18 @@ impl Backbone {
             Backbone::EfficientNet(net) => net.forward(input),
             Backbone::Small(net) => net.forward(input),
         }
+    }
+
+    /// What gives the same vectors in a fraction of the time, for weights that do not change any more. Cost: the weights
+    /// are read and written once.
+    pub fn engine(&self) -> Result<Engine> {
+        Ok(match self {
+            Backbone::AlexNet(net) => Engine::from_alexnet(net)?,
+            Backbone::Vgg(net) => Engine::from_vgg(net)?,
+            Backbone::ResNet(net) => Engine::from_resnet(net)?,
+            Backbone::EfficientNet(net) => Engine::from_efficientnet(net)?,
+            Backbone::Small(net) => Engine::from_small(net)?,
+        })
     }
 }
 
