@@ -167,9 +167,9 @@ pub(crate) fn backward<E: Element>(
     let (plan, divided) = backward_plan(problem, inputs.biases);
     let mut arena = Arena::new(workspace);
     let operands = operands(&plan, inputs, level, &mut arena);
-    let rows = Rows::new(&plan.plain, &plan.shape, upstream, &mut arena);
+    let rows = Rows::new(&plan.plain, &plan.shape, upstream, level, &mut arena);
     let hand = |scratch| backward::Hand::new(&operands, &divided, &rows, scratch);
-    crate::backward::run(&plan.plain, inputs, (&divided, &[]), &rows, gradients, arena, hand)
+    crate::backward::run(&plan.plain, inputs, (&divided, &[], level), &rows, gradients, arena, hand)
 }
 
 /// The greater number; NaN if there is one, so that it comes to light.
