@@ -12,6 +12,9 @@
 //! 8. shares are added up, head by head, in order: the same bits on any number of threads
 //! ```
 //!
+//! At order 2, where there are no tuples to divide, a share has all blocks with inner tokens of its own: these and their
+//! sums stay in the second-level cache, and no two shares add to the same.
+//!
 //! Six products, so three times the operations of forward; five at order 2, where no outer values wait for T. Memory: sums for keys and values of at least 16 tasks.
 
 mod finish;
@@ -30,8 +33,10 @@ use crate::walk::Block;
 use crate::{packed, strassen, tree};
 use finish::finish;
 use hand::Hand;
+use polyad_simd::gemm::GROUP;
 use polyad_simd::{Kernel, LANES, Level, Simd, dispatch};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows computed at once: twice as many as forward, since sums for inner tokens are read and written once a batch.
 pub(crate) const ROWS: usize = 48;
@@ -41,6 +46,8 @@ const MOST_ROWS: usize = if bfloat16::BACKWARD_ROWS > ROWS { bfloat16::BACKWARD_
 const SHARES: usize = 16;
 /// Rows that a share has at least: to clear its sums and to add them up takes as long as some tens of rows.
 const SHARE_ROWS: usize = 128;
+/// Groups of inner tokens that a share has at least at order 2: a task of fewer has half-filled products.
+const SHARE_GROUPS: usize = 2;
 
 /// Gradients, over buffers that the caller owns; all are overwritten.
 #[derive(Debug)]
@@ -102,6 +109,9 @@ pub(crate) struct Plan {
     parts: usize,
     /// Shares of a head's tasks.
     shares: usize,
+    /// At order 2, where each range of inner tokens begins, and the end. A share has one, or, the s-th share, the s-th and
+    /// the s-th last: of an early one a causal mask shows more than of a late one.
+    edges: Vec<usize>,
     /// Where each axis's keys, then values, then each bias, begin in a share's sums; and the end.
     pub places: Vec<usize>,
     hands: usize,
@@ -119,10 +129,18 @@ impl Plan {
             MOST_ROWS * (4 * keys + 4 * values + 3 * STRIDE) + keys.max(values) + bfloat16::Side::numbers(&shape);
         let own = || (parts(problem, &shape, ROWS), scratch);
         let (parts, scratch) = other.unwrap_or_else(own);
+        let heads = shape.query_heads.max(1);
         let tasks = problem.queries.div_ceil(ROWS) * parts;
         let rows = shape.outer.iter().fold(problem.queries, |rows, axis| rows.saturating_mul(problem.keys[*axis]));
-        let wanted = SHARES.div_ceil(shape.query_heads.max(1)).min(rows.div_ceil(SHARE_ROWS));
-        let shares = wanted.min(tasks).max(1);
+        let (parts, shares, edges) = if shape.outer.is_empty() {
+            let shares = SHARES.div_ceil(heads).min(shape.groups / SHARE_GROUPS).max(1);
+            let ranges = if problem.causal && shares > 1 { 2 * shares } else { shares };
+            let edge = |range: usize| (shape.groups * range / ranges * GROUP).min(problem.keys[shape.inner]);
+            (shares, shares, (0..=ranges).map(edge).collect())
+        } else {
+            let wanted = SHARES.div_ceil(heads).min(rows.div_ceil(SHARE_ROWS));
+            (parts, wanted.min(tasks).max(1), Vec::new())
+        };
         let mut places = vec![0];
         // In bfloat16 sums for inner tokens are transposed, and reach to whole blocks and groups.
         let room = |axis: usize, m: usize, width: usize| match axis == shape.inner {
@@ -136,11 +154,43 @@ impl Plan {
             places.push(places[places.len() - 1] + padded(size));
         }
         let hands = (shape.query_heads * shares).clamp(1, HANDS);
-        Plan { shape, parts, shares, places, hands, scratch }
+        Plan { shape, parts, shares, edges, places, hands, scratch }
     }
 
     fn sums(&self) -> usize {
         self.places[self.places.len() - 1]
+    }
+
+    /// The inner tokens of a share.
+    fn inner_of_share(&self, share: usize) -> [Range<usize>; 2] {
+        let ranges = match self.edges.len() {
+            0 => return [0..usize::MAX, 0..0],
+            edges => edges - 1,
+        };
+        let range = |range: usize| self.edges[range]..self.edges[range + 1];
+        [range(share), if ranges > self.shares { range(ranges - 1 - share) } else { 0..0 }]
+    }
+
+    /// The share that has an inner token to itself, if one does.
+    fn share_of_inner(&self, token: usize) -> Option<usize> {
+        let range = self.edges.partition_point(|edge| *edge <= token).checked_sub(1)?;
+        Some(if range < self.shares { range } else { (self.edges.len() - 2).saturating_sub(range) })
+    }
+
+    /// Clears what a share adds to. `turned`: whether sums for inner tokens are transposed.
+    fn clear(&self, share: usize, turned: bool, sums: &mut [f32]) {
+        if self.edges.is_empty() {
+            return sums.fill(0.0);
+        }
+        for (side, width) in [self.shape.key_width, self.shape.value_width].into_iter().enumerate() {
+            let width = if turned { bfloat16::whole(width) } else { width };
+            for Range { start, end } in self.inner_of_share(share) {
+                // Ranges end at whole groups, and so does what is transposed.
+                let end = end.next_multiple_of(GROUP);
+                sums[self.places[side]..][start * width..end * width].fill(0.0);
+            }
+        }
+        sums[self.places[2]..].fill(0.0);
     }
 
     /// Numbers of the workspace, operands and what is cut off at its beginning included.
@@ -272,11 +322,12 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
     let sums = arena.take(shape.query_heads * shares * plan.sums());
     let scratch_of_all = arena.take(plan.hands * scratch);
 
-    // Shares of a head take its tasks in turn, so that each has of the cheap and of the dear ones of a causal mask.
+    // Shares of a head take its tasks in turn, so that each has of the cheap and of the dear ones of a causal mask; where
+    // there are as many parts as shares, that is one part each.
     let mut tasks: Vec<Share> = Vec::new();
     let mut chunks = sums.chunks_mut(plan.sums().max(1));
-    for _ in 0..shape.query_heads * shares {
-        tasks.push(Share { blocks: Vec::new(), sums: chunks.next().unwrap_or_default() });
+    for index in 0..shape.query_heads * shares {
+        tasks.push(Share { index, blocks: Vec::new(), sums: chunks.next().unwrap_or_default() });
     }
     let mut turn = 0;
     for (block, own) in with_own(blocks(problem, shape, ROWS, *parts), &mut *dq, shape.key_width) {
@@ -289,8 +340,9 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
         .map(|(shares, scratch)| {
             let mut hand = worker(scratch);
             let mut blocks = |share: Share| {
-                let Share { blocks, sums } = share;
-                sums.fill(0.0);
+                let Share { index, blocks, sums } = share;
+                let turned = turned.get(shape.key_head(problem, index / plan.shares)) == Some(&true);
+                plan.clear(index % plan.shares, turned, sums);
                 blocks.into_iter().map(|(block, dq)| hand.run(&block, dq, sums)).sum::<Option<u64>>()
             };
             shares.into_iter().map(&mut blocks).sum::<Option<u64>>()
@@ -423,6 +475,8 @@ fn sink_gradient(problem: &Problem, sink: &[f32], rows: &Rows, to: &mut [f32]) {
 
 /// Blocks whose sums for keys, values and biases are one.
 struct Share<'a> {
+    /// Among those of all heads.
+    index: usize,
     blocks: Vec<(Block, &'a mut [f32])>,
     sums: &'a mut [f32],
 }

@@ -26,7 +26,7 @@ use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{STRIDE, Scores, columns, spans};
-use crate::walk::{Batch, Block, walk};
+use crate::walk::{Batch, Block, inner_of_part, walk};
 use crate::{packed, strassen, tree};
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};
@@ -318,7 +318,7 @@ impl<'a> Hand<'a> {
         let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
         let rows = if half.is_some() { bfloat16::ROWS } else { ROWS };
         let mut computed = 0;
-        walk(prepared, block, rows, batch, |batch| {
+        walk(prepared, block, &inner_of_part(prepared, block), rows, batch, |batch| {
             let count = batch.rows.len();
             fill_slots(prepared, batch, key_head, (keys, &prepared.keys), key_slots);
             fill_slots(prepared, batch, key_head, (values, &prepared.values), value_slots);

@@ -34,7 +34,8 @@ pub(super) fn finish<E: Element>(
     // The sums, one after the other, that make up those of a key head.
     let shares_of = |key_head: usize| {
         let first = (key_head / problem.key_heads * problem.heads + key_head % problem.key_heads * group) * shares;
-        (first..first + group * shares).map(|share| &sums[share * plan.sums()..(share + 1) * plan.sums()])
+        (first..first + group * shares)
+            .map(|share| (share % shares, &sums[share * plan.sums()..(share + 1) * plan.sums()]))
     };
     for axis in 0..problem.keys.len() {
         let (m, room) = (problem.keys[axis], problem.room(axis));
@@ -46,7 +47,10 @@ pub(super) fn finish<E: Element>(
                 let is_turned = axis == shape.inner && turned.get(key_head) == Some(&true);
                 let (at, step) = if is_turned { place_turned(token, width) } else { (token * width, 1) };
                 let at = places[2 * axis + side] + at;
-                let terms = shares_of(key_head).filter(|_| token < m).map(|sums| Term { numbers: &sums[at..], step });
+                let owner = plan.share_of_inner(token);
+                let adds = |share: usize| token < m && owner.is_none_or(|owner| owner == share);
+                let own = shares_of(key_head).filter(|(share, _)| adds(*share));
+                let terms = own.map(|(_, sums)| Term { numbers: &sums[at..], step });
                 dispatch(level, AddUp { terms, channels, factor: 1.0, to });
             });
         }

@@ -82,7 +82,7 @@ impl Worker for Hand<'_> {
         let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
         let capacity = if half.is_some() { BACKWARD_ROWS } else { ROWS };
         let mut computed = 0;
-        walk(prepared, block, capacity, batch, |batch| {
+        let mut one = |batch: &Batch| {
             let count = batch.rows.len();
             let as_they_are = !has_outer && batch.is_run();
             for side in 0..2 {
@@ -210,7 +210,10 @@ impl Worker for Hand<'_> {
                     }
                 }
             }
-        });
+        };
+        for within in plan.inner_of_share(block.part.0) {
+            walk(prepared, block, &within, capacity, batch, &mut one);
+        }
         Some(computed)
     }
 }
