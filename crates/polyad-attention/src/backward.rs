@@ -21,7 +21,7 @@ mod finish;
 mod hand;
 
 use crate::bfloat16::{self, Half};
-use crate::deal::{deal, with_own};
+use crate::deal::{Scratch, deal, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, parts};
@@ -294,9 +294,9 @@ pub(crate) fn compute<E: Element>(
     let prepared = Prepared::new(problem, inputs, &plan.shape, level, &mut arena, true);
     let rows = Rows::new(problem, &plan.shape, upstream, level, &mut arena);
     let half = bfloat16::applies::<E>(problem, level).then(|| Half::new(&prepared, &mut arena, true));
-    let hand = |scratch| Hand::new(&prepared, &plan, &rows, half.as_ref(), scratch);
+    let hire: &Hire = &|scratch, work| work(&mut Hand::new(&prepared, &plan, &rows, half.as_ref(), scratch));
     let turned = half.as_ref().map_or(&[][..], Half::served);
-    run(problem, inputs, (&plan, turned, level), &rows, gradients, arena, hand).unwrap_or_default()
+    run(problem, inputs, (&plan, turned, level), &rows, gradients, arena, hire).unwrap_or_default()
 }
 
 /// Whoever computes blocks, with scratch of its own.
@@ -306,21 +306,25 @@ pub(crate) trait Worker {
     fn run(&mut self, block: &Block, dq: &mut [f32], sums: &mut [f32]) -> Option<u64>;
 }
 
+/// Makes a worker with scratch, and lets it do some work.
+pub(crate) type Hire<'a> =
+    dyn Fn(&mut [f32], &mut dyn FnMut(&mut dyn Worker) -> Option<u64>) -> Option<u64> + Sync + 'a;
+
 /// Deals all blocks, and makes gradients of what comes of them. Nothing is written where a worker gives nothing. `turned`:
 /// for each key head, or for none, whether sums for its inner tokens are transposed, `[width, tokens]`.
-pub(crate) fn run<'a, E: Element, W: Worker>(
+pub(crate) fn run<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
     (plan, turned, level): (&Plan, &[bool], Level),
     rows: &Rows,
     gradients: &mut GradientRows<E>,
-    mut arena: Arena<'a>,
-    worker: impl Fn(&'a mut [f32]) -> W + Sync,
+    mut arena: Arena,
+    hire: &Hire,
 ) -> Option<Work> {
     let Plan { shape, parts, shares, scratch, .. } = plan;
     let dq = arena.take(problem.rows() * parts * shape.key_width);
     let sums = arena.take(shape.query_heads * shares * plan.sums());
-    let scratch_of_all = arena.take(plan.hands * scratch);
+    let scratch = Scratch::new(arena.take(plan.hands * scratch), *scratch);
 
     // Shares of a head take its tasks in turn, so that each has of the cheap and of the dear ones of a causal mask; where
     // there are as many parts as shares, that is one part each.
@@ -334,18 +338,17 @@ pub(crate) fn run<'a, E: Element, W: Worker>(
         turn = if block.queries.start == 0 && block.part.0 == 0 { 0 } else { turn + 1 };
         tasks[block.head * shares + turn % shares].blocks.push((block, own));
     }
+    let of_share = |worker: &mut dyn Worker, Share { index, blocks, sums }: Share| {
+        let turned = turned.get(shape.key_head(problem, index / plan.shares)) == Some(&true);
+        plan.clear(index % plan.shares, turned, sums);
+        blocks.into_iter().map(|(block, dq)| worker.run(&block, dq, sums)).sum::<Option<u64>>()
+    };
     let scores = deal(tasks.into_iter(), plan.hands)
         .into_par_iter()
-        .zip(scratch_of_all.par_chunks_mut(*scratch))
-        .map(|(shares, scratch)| {
-            let mut hand = worker(scratch);
-            let mut blocks = |share: Share| {
-                let Share { index, blocks, sums } = share;
-                let turned = turned.get(shape.key_head(problem, index / plan.shares)) == Some(&true);
-                plan.clear(index % plan.shares, turned, sums);
-                blocks.into_iter().map(|(block, dq)| hand.run(&block, dq, sums)).sum::<Option<u64>>()
-            };
-            shares.into_iter().map(&mut blocks).sum::<Option<u64>>()
+        .with_max_len(1)
+        .map(|mut shares| {
+            let mut all = |worker: &mut dyn Worker| shares.drain(..).map(|share| of_share(worker, share)).sum();
+            scratch.lend(|scratch| hire(scratch, &mut all))
         })
         .sum::<Option<u64>>()?;
     if let (Some(to), Some(sink)) = (&mut gradients.sink, inputs.sink) {
