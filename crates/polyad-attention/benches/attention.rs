@@ -1,10 +1,18 @@
 //! How near attention comes to the machine's multiply-add peak:
-//! `cargo bench --workspace --bench attention [-- all] [only WORDS]`, the words being part of a line's name; `rivals` for
-//! the lines that `attention_rivals.py` compares.
+//! `cargo bench -p polyad-attention --bench attention [-- SET] [only WORDS] [--json FILE]`, the words being part of a line's
+//! name. A minute or two without a set; each set, and `all` but `rivals`, stays under ten minutes on two cores:
+//!
+//! | set | lines |
+//! |---|---|
+//! | (none) | one of each kind: forms, masks, orders, layouts, packed sequences, decoding |
+//! | `grid` | order 3, n 128 and 1,024, d 32, 64 and 128, dense, causal, window 512 x 32, both precisions |
+//! | `all` | both |
+//! | `rivals` | what `attention_rivals.py` compares |
 //!
 //! Each line: operations a second over the peak measured in the same run (best of several, in turn, so that a busy
-//! moment spoils none); for bfloat16 that of the level's bfloat16 instruction, where it has one. Operations are counted for visible tuples only: `2 (d + d_v)` each forward, three times that
-//! backward. `RAYON_NUM_THREADS=1` measures one core. With `--json FILE` the numbers go there too.
+//! moment spoils none); for bfloat16 that of the level's bfloat16 instruction, where it has one. Operations are counted
+//! for visible tuples only: `2 (d + d_v)` each forward, three times that backward (two and a half at order 2).
+//! `RAYON_NUM_THREADS=1` measures one core. With `--json FILE` the numbers go there too.
 
 use half::bf16;
 use polyad_attention::{
@@ -14,6 +22,7 @@ use polyad_simd::peak::{half_multiply_add_rate, multiply_add_rate};
 use polyad_simd::{Level, level};
 use std::time::Instant;
 
+#[derive(Clone)]
 struct Case {
     name: String,
     problem: Problem,
@@ -47,46 +56,68 @@ fn halves() -> Vec<Case> {
     sizes.into_iter().map(case).collect()
 }
 
-fn cases(all: bool) -> Vec<Case> {
+/// One of each kind.
+fn usual() -> Vec<Case> {
     let mut cases = Vec::new();
-    let mut add = |name: String, problem: Problem| cases.push(Case { name, problem, half: false });
-    let sizes: &[(usize, usize)] = if all {
-        &[
-            (128, 32),
-            (256, 32),
-            (512, 32),
-            (128, 64),
-            (256, 64),
-            (512, 64),
-            (1024, 64),
-            (128, 128),
-            (256, 128),
-            (512, 128),
-        ]
-    } else {
-        &[(128, 32), (256, 64), (256, 128), (512, 64)]
-    };
-    for &(n, d) in sizes {
-        add(format!("dense n {n} d {d}"), Problem::new(3, n, d, (d as f32).powf(-0.5)));
+    let mut add = |name: &str, problem: Problem| cases.push(Case { name: name.into(), problem, half: false });
+    for (n, d) in [(128, 32), (256, 64), (256, 128), (512, 64)] {
+        add(&format!("dense n {n} d {d}"), Problem::new(3, n, d, (d as f32).powf(-0.5)));
     }
-    let (n, d) = if all { (512, 64) } else { (256, 64) };
-    let base = Problem::new(3, n, d, (d as f32).powf(-0.5));
-    add(format!("causal n {n} d {d}"), Problem { causal: true, ..base.clone() });
-    let windows = vec![Some(512), Some(32)];
-    add("window 512x32 n 1024 d 64".into(), Problem { causal: true, windows, ..Problem::new(3, 1024, 64, 0.125) });
+    let base = Problem::new(3, 256, 64, 0.125);
+    add("causal n 256 d 64", Problem { causal: true, ..base.clone() });
+    add(
+        "window 512x32 n 1024 d 64",
+        Problem { causal: true, windows: WINDOWS.into(), ..Problem::new(3, 1024, 64, 0.125) },
+    );
     for form in [ScoreForm::Strassen, ScoreForm::Determinant, ScoreForm::Tree] {
-        add(format!("{} n 256 d 64", form.name()), Problem { form, ..Problem::new(3, 256, 64, 0.125) });
+        add(&format!("{} n 256 d 64", form.name()), Problem { form, ..base.clone() });
     }
-    add("order 4 n 64 d 64".into(), Problem::new(4, 64, 64, 0.125));
-    add("order 2 n 1024 d 64".into(), Problem::new(2, 1024, 64, 0.125));
-    add("order 2 n 1024 d 64, 8 heads".into(), Problem { heads: 8, key_heads: 8, ..Problem::new(2, 1024, 64, 0.125) });
-    add("decode 1 against 1024x1024 d 64".into(), Problem { queries: 1, ..Problem::new(3, 1024, 64, 0.125) });
+    add("order 4 n 64 d 64", Problem::new(4, 64, 64, 0.125));
+    let pairs = Problem::new(2, 1024, 64, 0.125);
+    let heads = Problem { heads: 8, key_heads: 8, ..pairs.clone() };
+    add("order 2 n 1024 d 64", pairs);
+    add("order 2 n 1024 d 64, 8 heads", heads.clone());
+    add("order 2 n 1024 d 64, [n, 8 heads, d]", heads.tokens_outside());
+    add("n 256 d 64, [n, 2 heads, d]", Problem { heads: 2, key_heads: 2, ..base.clone() }.tokens_outside());
+    let ends = [0, 256, 304, 432, 448, 640, 657, 960, 1024];
+    let packed = Problem { causal: true, packed: vec![ends.to_vec(); 3], ..Problem::new(3, 1024, 64, 0.125) };
+    add("8 packed of 16 to 303, causal d 64", packed);
+    add("decode 1 against 1024x1024 d 64", Problem { queries: 1, ..Problem::new(3, 1024, 64, 0.125) });
     cases.extend(halves());
+    cases
+}
+
+const WINDOWS: [Option<usize>; 2] = [Some(512), Some(32)];
+
+/// Sizes by widths by masks by precisions.
+fn grid() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for half in [false, true] {
+        for n in [128, 1024] {
+            for d in [32, 64, 128] {
+                let dense = Problem::new(3, n, d, (d as f32).powf(-0.5));
+                let causal = Problem { causal: true, ..dense.clone() };
+                let windowed = Problem { windows: WINDOWS.into(), ..causal.clone() };
+                for (mask, problem) in [("dense", dense), ("causal", causal), ("window 512x32", windowed)] {
+                    let name = format!("grid {mask} n {n} d {d}{}", if half { ", bfloat16" } else { "" });
+                    cases.push(Case { name, problem, half });
+                }
+            }
+        }
+    }
     cases
 }
 
 /// Visible tuples of all heads.
 fn visible(problem: &Problem) -> f64 {
+    if let Some(ends) = problem.packed.first() {
+        let one = |ends: &[usize]| {
+            let tokens = ends[1] - ends[0];
+            let keys = vec![tokens; problem.keys.len()];
+            visible(&Problem { queries: tokens, keys, packed: Vec::new(), ..problem.clone() })
+        };
+        return ends.windows(2).map(one).sum();
+    }
     let of_query = |query: usize| {
         let of_axis = |axis: usize| {
             let (low, high) = problem.visible(axis, query);
@@ -129,7 +160,7 @@ fn time<E: Element>(problem: &Problem, level: Level, best_peak: &mut f64) -> (f6
     let mut more = vec![0.0; backward_workspace(problem, &inputs).expect("a good problem")];
     let (mut dq, mut dk, mut dv) = (q.clone(), keys.clone(), values.clone());
     let operations = 2.0 * (problem.width + problem.value_width) as f64 * visible(problem);
-    let runs = ((3e10 / operations) as usize).clamp(3, 30);
+    let runs = ((3e10 / operations) as usize).clamp(2, 30);
     let (mut forth, mut back) = (f64::MAX, f64::MAX);
     for _ in 0..runs {
         *best_peak = best_peak.max(peak(level, E::IS_BFLOAT16));
@@ -160,7 +191,12 @@ fn main() {
     let mut peaks = [false, true].map(|half| peak(level, half));
     let mut results = Vec::new();
     println!("{level}, {} threads", rayon::current_num_threads());
-    let chosen = if said("rivals") { compared() } else { cases(said("all")) };
+    let chosen = match (said("rivals"), said("all"), said("grid")) {
+        (true, ..) => compared(),
+        (_, true, _) => [usual(), grid()].concat(),
+        (.., true) => grid(),
+        _ => usual(),
+    };
     for Case { name, problem, half } in chosen.into_iter().filter(|case| case.name.contains(&only)) {
         let peak = &mut peaks[usize::from(half)];
         let (operations, forth, back) = match half {
@@ -168,10 +204,10 @@ fn main() {
             false => time::<f32>(&problem, level, peak),
         };
         println!(
-            "{name:<34} forward {:>6.1} % of peak {:>9.2} ms   backward {:>6.1} % {:>5.2} x forward",
+            "{name:<38} forward {:>6.1} % of peak {:>9.2} ms   backward {:>6.1} % {:>5.2} x forward",
             100.0 * operations / forth / *peak,
             forth * 1e3,
-            300.0 * operations / back / *peak,
+            100.0 * operations * if problem.order() == 2 { 2.5 } else { 3.0 } / back / *peak,
             back / forth,
         );
         results.push(serde_json::json!({ "name": name, "forward": forth, "backward": back, "operations": operations }));

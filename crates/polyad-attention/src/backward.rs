@@ -12,13 +12,16 @@
 //! 8. shares are added up, head by head, in order: the same bits on any number of threads
 //! ```
 //!
-//! Six products, so three times the operations of forward. Memory: sums for keys and values of at least 16 tasks.
+//! At order 2, where there are no tuples to divide, a share has all blocks with inner tokens of its own: these and their
+//! sums stay in the second-level cache, and no two shares add to the same.
+//!
+//! Six products, so three times the operations of forward; five at order 2, where no outer values wait for T. Memory: sums for keys and values of at least 16 tasks.
 
 mod finish;
 mod hand;
 
 use crate::bfloat16::{self, Half};
-use crate::deal::{deal, with_own};
+use crate::deal::{Scratch, deal, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length, problem as wrong};
 use crate::forward::{HANDS, Work, blocks, parts};
@@ -30,8 +33,10 @@ use crate::walk::Block;
 use crate::{packed, strassen, tree};
 use finish::finish;
 use hand::Hand;
-use polyad_simd::Level;
+use polyad_simd::gemm::GROUP;
+use polyad_simd::{Kernel, LANES, Level, Simd, dispatch};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows computed at once: twice as many as forward, since sums for inner tokens are read and written once a batch.
 pub(crate) const ROWS: usize = 48;
@@ -41,6 +46,8 @@ const MOST_ROWS: usize = if bfloat16::BACKWARD_ROWS > ROWS { bfloat16::BACKWARD_
 const SHARES: usize = 16;
 /// Rows that a share has at least: to clear its sums and to add them up takes as long as some tens of rows.
 const SHARE_ROWS: usize = 128;
+/// Groups of inner tokens that a share has at least at order 2: a task of fewer has half-filled products.
+const SHARE_GROUPS: usize = 2;
 
 /// Gradients, over buffers that the caller owns; all are overwritten.
 #[derive(Debug)]
@@ -102,6 +109,9 @@ pub(crate) struct Plan {
     parts: usize,
     /// Shares of a head's tasks.
     shares: usize,
+    /// At order 2, where each range of inner tokens begins, and the end. A share has one, or, the s-th share, the s-th and
+    /// the s-th last: of an early one a causal mask shows more than of a late one.
+    edges: Vec<usize>,
     /// Where each axis's keys, then values, then each bias, begin in a share's sums; and the end.
     pub places: Vec<usize>,
     hands: usize,
@@ -119,10 +129,18 @@ impl Plan {
             MOST_ROWS * (4 * keys + 4 * values + 3 * STRIDE) + keys.max(values) + bfloat16::Side::numbers(&shape);
         let own = || (parts(problem, &shape, ROWS), scratch);
         let (parts, scratch) = other.unwrap_or_else(own);
+        let heads = shape.query_heads.max(1);
         let tasks = problem.queries.div_ceil(ROWS) * parts;
         let rows = shape.outer.iter().fold(problem.queries, |rows, axis| rows.saturating_mul(problem.keys[*axis]));
-        let wanted = SHARES.div_ceil(shape.query_heads.max(1)).min(rows.div_ceil(SHARE_ROWS));
-        let shares = wanted.min(tasks).max(1);
+        let (parts, shares, edges) = if shape.outer.is_empty() {
+            let shares = SHARES.div_ceil(heads).min(shape.groups / SHARE_GROUPS).max(1);
+            let ranges = if problem.causal && shares > 1 { 2 * shares } else { shares };
+            let edge = |range: usize| (shape.groups * range / ranges * GROUP).min(problem.keys[shape.inner]);
+            (shares, shares, (0..=ranges).map(edge).collect())
+        } else {
+            let wanted = SHARES.div_ceil(heads).min(rows.div_ceil(SHARE_ROWS));
+            (parts, wanted.min(tasks).max(1), Vec::new())
+        };
         let mut places = vec![0];
         // In bfloat16 sums for inner tokens are transposed, and reach to whole blocks and groups.
         let room = |axis: usize, m: usize, width: usize| match axis == shape.inner {
@@ -136,11 +154,43 @@ impl Plan {
             places.push(places[places.len() - 1] + padded(size));
         }
         let hands = (shape.query_heads * shares).clamp(1, HANDS);
-        Plan { shape, parts, shares, places, hands, scratch }
+        Plan { shape, parts, shares, edges, places, hands, scratch }
     }
 
     fn sums(&self) -> usize {
         self.places[self.places.len() - 1]
+    }
+
+    /// The inner tokens of a share.
+    fn inner_of_share(&self, share: usize) -> [Range<usize>; 2] {
+        let ranges = match self.edges.len() {
+            0 => return [0..usize::MAX, 0..0],
+            edges => edges - 1,
+        };
+        let range = |range: usize| self.edges[range]..self.edges[range + 1];
+        [range(share), if ranges > self.shares { range(ranges - 1 - share) } else { 0..0 }]
+    }
+
+    /// The share that has an inner token to itself, if one does.
+    fn share_of_inner(&self, token: usize) -> Option<usize> {
+        let range = self.edges.partition_point(|edge| *edge <= token).checked_sub(1)?;
+        Some(if range < self.shares { range } else { (self.edges.len() - 2).saturating_sub(range) })
+    }
+
+    /// Clears what a share adds to. `turned`: whether sums for inner tokens are transposed.
+    fn clear(&self, share: usize, turned: bool, sums: &mut [f32]) {
+        if self.edges.is_empty() {
+            return sums.fill(0.0);
+        }
+        for (side, width) in [self.shape.key_width, self.shape.value_width].into_iter().enumerate() {
+            let width = if turned { bfloat16::whole(width) } else { width };
+            for Range { start, end } in self.inner_of_share(share) {
+                // Ranges end at whole groups, and so does what is transposed.
+                let end = end.next_multiple_of(GROUP);
+                sums[self.places[side]..][start * width..end * width].fill(0.0);
+            }
+        }
+        sums[self.places[2]..].fill(0.0);
     }
 
     /// Numbers of the workspace, operands and what is cut off at its beginning included.
@@ -188,7 +238,7 @@ pub(crate) fn workspace_of_any<E: Element>(problem: &Problem, inputs: &Inputs<E>
 /// [`backward_workspace`] numbers, whatever they are.
 ///
 /// # Cost
-/// Three times that of forward.
+/// Three times that of forward; two and a half times at order 2.
 ///
 /// # Errors
 /// A problem that contradicts itself, a buffer of another length.
@@ -242,11 +292,11 @@ pub(crate) fn compute<E: Element>(
     let plan = Plan::new(problem, inputs.biases, None);
     let mut arena = Arena::new(workspace);
     let prepared = Prepared::new(problem, inputs, &plan.shape, level, &mut arena, true);
-    let rows = Rows::new(problem, &plan.shape, upstream, &mut arena);
+    let rows = Rows::new(problem, &plan.shape, upstream, level, &mut arena);
     let half = bfloat16::applies::<E>(problem, level).then(|| Half::new(&prepared, &mut arena, true));
-    let hand = |scratch| Hand::new(&prepared, &plan, &rows, half.as_ref(), scratch);
+    let hire: &Hire = &|scratch, work| work(&mut Hand::new(&prepared, &plan, &rows, half.as_ref(), scratch));
     let turned = half.as_ref().map_or(&[][..], Half::served);
-    run(problem, inputs, (&plan, turned), &rows, gradients, arena, hand).unwrap_or_default()
+    run(problem, inputs, (&plan, turned, level), &rows, gradients, arena, hire).unwrap_or_default()
 }
 
 /// Whoever computes blocks, with scratch of its own.
@@ -256,50 +306,55 @@ pub(crate) trait Worker {
     fn run(&mut self, block: &Block, dq: &mut [f32], sums: &mut [f32]) -> Option<u64>;
 }
 
+/// Makes a worker with scratch, and lets it do some work.
+pub(crate) type Hire<'a> =
+    dyn Fn(&mut [f32], &mut dyn FnMut(&mut dyn Worker) -> Option<u64>) -> Option<u64> + Sync + 'a;
+
 /// Deals all blocks, and makes gradients of what comes of them. Nothing is written where a worker gives nothing. `turned`:
 /// for each key head, or for none, whether sums for its inner tokens are transposed, `[width, tokens]`.
-pub(crate) fn run<'a, E: Element, W: Worker>(
+pub(crate) fn run<E: Element>(
     problem: &Problem,
     inputs: &Inputs<E>,
-    (plan, turned): (&Plan, &[bool]),
+    (plan, turned, level): (&Plan, &[bool], Level),
     rows: &Rows,
     gradients: &mut GradientRows<E>,
-    mut arena: Arena<'a>,
-    worker: impl Fn(&'a mut [f32]) -> W + Sync,
+    mut arena: Arena,
+    hire: &Hire,
 ) -> Option<Work> {
     let Plan { shape, parts, shares, scratch, .. } = plan;
     let dq = arena.take(problem.rows() * parts * shape.key_width);
     let sums = arena.take(shape.query_heads * shares * plan.sums());
-    let scratch_of_all = arena.take(plan.hands * scratch);
+    let scratch = Scratch::new(arena.take(plan.hands * scratch), *scratch);
 
-    // Shares of a head take its tasks in turn, so that each has of the cheap and of the dear ones of a causal mask.
+    // Shares of a head take its tasks in turn, so that each has of the cheap and of the dear ones of a causal mask; where
+    // there are as many parts as shares, that is one part each.
     let mut tasks: Vec<Share> = Vec::new();
     let mut chunks = sums.chunks_mut(plan.sums().max(1));
-    for _ in 0..shape.query_heads * shares {
-        tasks.push(Share { blocks: Vec::new(), sums: chunks.next().unwrap_or_default() });
+    for index in 0..shape.query_heads * shares {
+        tasks.push(Share { index, blocks: Vec::new(), sums: chunks.next().unwrap_or_default() });
     }
     let mut turn = 0;
     for (block, own) in with_own(blocks(problem, shape, ROWS, *parts), &mut *dq, shape.key_width) {
         turn = if block.queries.start == 0 && block.part.0 == 0 { 0 } else { turn + 1 };
         tasks[block.head * shares + turn % shares].blocks.push((block, own));
     }
+    let of_share = |worker: &mut dyn Worker, Share { index, blocks, sums }: Share| {
+        let turned = turned.get(shape.key_head(problem, index / plan.shares)) == Some(&true);
+        plan.clear(index % plan.shares, turned, sums);
+        blocks.into_iter().map(|(block, dq)| worker.run(&block, dq, sums)).sum::<Option<u64>>()
+    };
     let scores = deal(tasks.into_iter(), plan.hands)
         .into_par_iter()
-        .zip(scratch_of_all.par_chunks_mut(*scratch))
-        .map(|(shares, scratch)| {
-            let mut hand = worker(scratch);
-            let mut blocks = |share: Share| {
-                let Share { blocks, sums } = share;
-                sums.fill(0.0);
-                blocks.into_iter().map(|(block, dq)| hand.run(&block, dq, sums)).sum::<Option<u64>>()
-            };
-            shares.into_iter().map(&mut blocks).sum::<Option<u64>>()
+        .with_max_len(1)
+        .map(|mut shares| {
+            let mut all = |worker: &mut dyn Worker| shares.drain(..).map(|share| of_share(worker, share)).sum();
+            scratch.lend(|scratch| hire(scratch, &mut all))
         })
         .sum::<Option<u64>>()?;
     if let (Some(to), Some(sink)) = (&mut gradients.sink, inputs.sink) {
         sink_gradient(problem, sink, rows, to);
     }
-    finish(problem, inputs, (plan, turned), (dq, sums), gradients);
+    finish(problem, inputs, (plan, turned), (dq, sums), gradients, level);
     Some(Work { scores })
 }
 
@@ -357,25 +412,55 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub fn new<E: Element>(problem: &Problem, shape: &Shape, upstream: &Upstream<E>, arena: &mut Arena<'a>) -> Self {
+    pub fn new<E: Element>(
+        problem: &Problem,
+        shape: &Shape,
+        upstream: &Upstream<E>,
+        level: Level,
+        arena: &mut Arena<'a>,
+    ) -> Self {
         let dout = arena.take(problem.rows() * shape.value_width);
         let (lse, delta) = (arena.take(problem.rows()), arena.take(problem.rows()));
-        for row in 0..problem.rows() {
-            let to = &mut dout[row * shape.value_width..(row + 1) * shape.value_width];
-            to.fill(0.0);
-            let blind = upstream.lse[row] == f32::NEG_INFINITY;
-            lse[row] = if blind { f32::INFINITY } else { upstream.lse[row] };
-            if blind {
-                delta[row] = 0.0;
-                continue;
+        let rows = dout.par_chunks_exact_mut(shape.value_width).zip(&mut *lse).zip(&mut *delta).enumerate();
+        rows.with_min_len(ROWS).for_each(|(row, ((to, lse), delta))| {
+            if upstream.lse[row] == f32::NEG_INFINITY {
+                to.fill(0.0);
+                (*lse, *delta) = (f32::INFINITY, 0.0);
+                return;
             }
             let [own, out] = [upstream.dout, upstream.out].map(|array| problem.out_places().row(array, row));
-            to.iter_mut().zip(own).for_each(|(to, x)| *to = x.wide());
-            let pairs = own.iter().zip(out);
-            let product: f64 = pairs.map(|(a, b)| f64::from(a.wide()) * f64::from(b.wide())).sum();
-            delta[row] = (product - upstream.dlse.map_or(0.0, |dlse| f64::from(dlse[row]))) as f32;
-        }
+            let product = dispatch(level, Widen { own, out, to });
+            *lse = upstream.lse[row];
+            *delta = (product - upstream.dlse.map_or(0.0, |dlse| f64::from(dlse[row]))) as f32;
+        });
         Rows { dout, lse, delta }
+    }
+}
+
+/// Writes a row of dout in single precision, zeros after it, and gives its product with the row of out.
+///
+/// Plain loops, which the compiler vectorises for the level.
+struct Widen<'a, E> {
+    own: &'a [E],
+    out: &'a [E],
+    to: &'a mut [f32],
+}
+
+impl<E: Element> Kernel for Widen<'_, E> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> f64 {
+        let Widen { own, out, to } = self;
+        let (used, rest) = to.split_at_mut(own.len());
+        rest.fill(0.0);
+        let mut sums = [0.0; LANES];
+        for ((to, own), out) in used.chunks_mut(LANES).zip(own.chunks(LANES)).zip(out.chunks(LANES)) {
+            to.iter_mut().zip(own).for_each(|(to, x)| *to = x.wide());
+            let terms = own.iter().zip(out).map(|(a, b)| f64::from(a.wide()) * f64::from(b.wide()));
+            sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+        }
+        sums.iter().sum()
     }
 }
 
@@ -393,6 +478,8 @@ fn sink_gradient(problem: &Problem, sink: &[f32], rows: &Rows, to: &mut [f32]) {
 
 /// Blocks whose sums for keys, values and biases are one.
 struct Share<'a> {
+    /// Among those of all heads.
+    index: usize,
     blocks: Vec<(Block, &'a mut [f32])>,
     sums: &'a mut [f32],
 }

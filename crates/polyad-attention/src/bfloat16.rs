@@ -194,10 +194,10 @@ impl<'a> Half<'a> {
     }
 }
 
-/// Adds one inner token's share of sums that are transposed, as [`Side::add_to_inner`] leaves them.
-pub(crate) fn add_turned(sums: &[f32], token: usize, width: usize, to: &mut [f32]) {
-    let own = &sums[token / BLOCK * BLOCK * whole(width) + token % BLOCK..];
-    to.iter_mut().zip(own.iter().step_by(BLOCK)).for_each(|(to, x)| *to += x);
+/// Where sums that are transposed, as [`Side::add_to_inner`] leaves them, have an inner token's first number, and from it to
+/// the next.
+pub(crate) fn place_turned(token: usize, width: usize) -> (usize, usize) {
+    (token / BLOCK * BLOCK * whole(width) + token % BLOCK, BLOCK)
 }
 
 fn widths(shape: &Shape) -> [usize; 2] {

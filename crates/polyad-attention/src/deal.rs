@@ -1,6 +1,7 @@
 //! How blocks of queries are dealt, and where what comes of them lies. Nothing here depends on the number of threads.
 
 use crate::walk::Block;
+use std::sync::{Mutex, PoisonError};
 
 /// Where a row's part lies among all, counted in rows: block after block of `rows` queries (a head's last may have less),
 /// in each its parts, in each its queries.
@@ -32,4 +33,24 @@ pub(crate) fn deal<T>(tasks: impl Iterator<Item = T>, hands: usize) -> Vec<Vec<T
     let mut dealt: Vec<Vec<T>> = (0..hands).map(|_| Vec::new()).collect();
     tasks.into_iter().enumerate().for_each(|(index, task)| dealt[index * hands / count].push(task));
     dealt
+}
+
+/// Scratch of hands at work, as many pieces as there are hands: what was given back last is lent first, so that a core whose
+/// hands follow each other has one piece, in its caches.
+pub(crate) struct Scratch<'a>(Mutex<Vec<&'a mut [f32]>>);
+
+impl<'a> Scratch<'a> {
+    /// Pieces of so many numbers, not 0.
+    pub fn new(all: &'a mut [f32], numbers: usize) -> Self {
+        Scratch(Mutex::new(all.chunks_exact_mut(numbers).collect()))
+    }
+
+    /// Lends a piece to a hand.
+    pub fn lend<T>(&self, work: impl FnOnce(&mut [f32]) -> T) -> T {
+        let pieces = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let piece = pieces().pop().expect("no more hands at work than pieces");
+        let done = work(piece);
+        pieces().push(piece);
+        done
+    }
 }

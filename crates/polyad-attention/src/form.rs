@@ -86,7 +86,7 @@ pub struct Channels {
     /// For each operand (0 the query) and channel, the feature; none where the operand is absent.
     pub features: Vec<Vec<Option<usize>>>,
     /// Whether the channels are the features as they are.
-    plain: bool,
+    pub plain: bool,
 }
 
 impl Channels {
@@ -117,14 +117,10 @@ impl Channels {
 
     /// Adds the gradient of a token's channels to that of its features.
     #[inline(always)]
-    pub fn collapse(&self, operand: usize, factor: f32, gradient: &[f32], out: &mut [f32]) {
-        if self.plain {
-            let factor = if operand == 0 { factor } else { 1.0 };
-            return out.iter_mut().zip(gradient).for_each(|(out, gradient)| *out += gradient * factor);
-        }
-        for ((gradient, feature), sign) in gradient.iter().zip(&self.features[operand]).zip(&self.signs) {
+    pub fn collapse(&self, operand: usize, factor: f32, gradient: impl Iterator<Item = f32>, out: &mut [f32]) {
+        for ((gradient, feature), sign) in gradient.zip(&self.features[operand]).zip(&self.signs) {
             if let Some(l) = feature {
-                out[*l] += if operand == 0 { gradient * factor * sign } else { *gradient };
+                out[*l] += if operand == 0 { gradient * factor * sign } else { gradient };
             }
         }
     }

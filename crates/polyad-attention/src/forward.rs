@@ -17,7 +17,7 @@
 //! Tasks do not depend on the number of threads, and their results are joined in order: the same bits on any number.
 
 use crate::bfloat16::{self, Half};
-use crate::deal::{deal, place, with_own};
+use crate::deal::{Scratch, deal, place, with_own};
 use crate::element::Element;
 use crate::error::{Result, check_length};
 use crate::form::ScoreForm;
@@ -26,7 +26,7 @@ use crate::prepare::{Arena, Prepared, Shape, padded};
 use crate::problem::{Inputs, Problem};
 use crate::rows::{Gather, Modulate, Running, Weigh};
 use crate::scores::{STRIDE, Scores, columns, spans};
-use crate::walk::{Batch, Block, walk};
+use crate::walk::{Batch, Block, inner_of_part, walk};
 use crate::{packed, strassen, tree};
 use polyad_simd::gemm::{GROUP, Product};
 use polyad_simd::{Level, dispatch};
@@ -139,7 +139,7 @@ pub(crate) fn compute<E: Element>(
     let hands = hands(problem, &shape, parts);
     let mut arena = Arena::new(workspace);
     let records = arena.take(problem.rows() * parts * record(problem));
-    let scratch_of_all = arena.take(hands * scratch(&shape));
+    let scratch = Scratch::new(arena.take(hands * scratch(&shape)), scratch(&shape));
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
     let half = bfloat16::applies::<E>(problem, level).then(|| Half::new(&prepared, &mut arena, false));
 
@@ -154,19 +154,21 @@ pub(crate) fn compute<E: Element>(
         });
     let scores = deal(tasks, hands)
         .into_par_iter()
-        .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
-        .map(|(tasks, scratch)| {
-            let mut hand = Hand::new(&prepared, half.as_ref(), scratch);
-            let one = |(block, records, rows): (Block, &mut [f32], Ends<'_, '_, E>)| {
-                let scores = hand.run(&block, records);
-                for ((query, place), (out, lse)) in block.queries.zip((0..).step_by(record(problem))).zip(rows) {
-                    let sink = inputs.sink_of(problem, block.head * problem.queries + query);
-                    let places = std::iter::once(place);
-                    *lse = dispatch(level, Join { records, places, sink, out });
-                }
-                scores
-            };
-            tasks.into_iter().map(one).sum::<u64>()
+        .with_max_len(1)
+        .map(|tasks| {
+            scratch.lend(|scratch| {
+                let mut hand = Hand::new(&prepared, half.as_ref(), scratch);
+                let one = |(block, records, rows): (Block, &mut [f32], Ends<'_, '_, E>)| {
+                    let scores = hand.run(&block, records);
+                    for ((query, place), (out, lse)) in block.queries.zip((0..).step_by(record(problem))).zip(rows) {
+                        let sink = inputs.sink_of(problem, block.head * problem.queries + query);
+                        let places = std::iter::once(place);
+                        *lse = dispatch(level, Join { records, places, sink, out });
+                    }
+                    scores
+                };
+                tasks.into_iter().map(one).sum::<u64>()
+            })
         })
         .sum();
     if parts == 1 {
@@ -206,21 +208,22 @@ pub(crate) fn rows_one_by_one<E: Element>(
     let shape = Shape::new(problem);
     let hands = rows.len().min(HANDS);
     let mut arena = Arena::new(workspace);
-    let scratch_of_all = arena.take(hands * scratch(&shape));
+    let scratch = Scratch::new(arena.take(hands * scratch(&shape)), scratch(&shape));
     let records = arena.take(rows.len() * record(problem));
     let prepared = Prepared::new(problem, inputs, &shape, level, &mut arena, false);
     let each = rows.len().div_ceil(hands);
     let scores = rows
         .par_chunks(each)
         .zip(records.par_chunks_mut(each * record(problem)))
-        .zip(scratch_of_all.par_chunks_mut(scratch(&shape)))
-        .map(|((rows, records), scratch)| {
-            let mut hand = Hand::new(&prepared, None, scratch);
-            let one = |(row, record): (&usize, &mut [f32])| {
-                let (head, query) = (row / problem.queries, row % problem.queries);
-                hand.run(&Block { head, queries: query..query + 1, part: (0, 1) }, record)
-            };
-            rows.iter().zip(records.chunks_exact_mut(record(problem))).map(one).sum::<u64>()
+        .map(|(rows, records)| {
+            scratch.lend(|scratch| {
+                let mut hand = Hand::new(&prepared, None, scratch);
+                let one = |(row, record): (&usize, &mut [f32])| {
+                    let (head, query) = (row / problem.queries, row % problem.queries);
+                    hand.run(&Block { head, queries: query..query + 1, part: (0, 1) }, record)
+                };
+                rows.iter().zip(records.chunks_exact_mut(record(problem))).map(one).sum::<u64>()
+            })
         })
         .sum();
     for (index, row) in rows.iter().enumerate() {
@@ -318,7 +321,7 @@ impl<'a> Hand<'a> {
         let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
         let rows = if half.is_some() { bfloat16::ROWS } else { ROWS };
         let mut computed = 0;
-        walk(prepared, block, rows, batch, |batch| {
+        walk(prepared, block, &inner_of_part(prepared, block), rows, batch, |batch| {
             let count = batch.rows.len();
             fill_slots(prepared, batch, key_head, (keys, &prepared.keys), key_slots);
             fill_slots(prepared, batch, key_head, (values, &prepared.values), value_slots);

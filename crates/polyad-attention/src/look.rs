@@ -145,7 +145,8 @@ fn each(prepared: &Prepared, lse: &[f32], block: &Block, mut look: impl FnMut(us
     let mut slots = vec![0.0; ROWS * shape.key_width];
     let mut modulated = vec![0.0; ROWS * shape.key_width];
     let mut weights = vec![0.0; ROWS * STRIDE];
-    walk(prepared, block, ROWS, &mut Batch::default(), |batch| {
+    let all = 0..prepared.problem.keys[shape.inner];
+    walk(prepared, block, &all, ROWS, &mut Batch::default(), |batch| {
         fill_slots(prepared, batch, key_head, (shape.key_width, &prepared.keys), &mut slots);
         let modulate = Modulate {
             rows: &batch.rows,

@@ -22,8 +22,8 @@ mod backward;
 mod panel;
 mod rows;
 
-use crate::backward::{GradientRows, Rows, Upstream};
-use crate::deal::{deal, place, with_own};
+use crate::backward::{GradientRows, Hire, Rows, Upstream};
+use crate::deal::{Scratch, deal, place, with_own};
 use crate::element::Element;
 use crate::form::ScoreForm;
 use crate::forward::{HANDS, Work, blocks, rows_one_by_one, rows_one_by_one_numbers};
@@ -113,15 +113,17 @@ pub(crate) fn forward<E: Element>(
     let plan = Plan::new(problem);
     let mut arena = Arena::new(workspace);
     let records = arena.take(problem.rows() * plan.parts * plan.record());
-    let scratch_of_all = arena.take(plan.hands * plan.scratch());
+    let scratch = Scratch::new(arena.take(plan.hands * plan.scratch()), plan.scratch());
     let operands = operands(&plan, inputs, level, &mut arena);
     let tasks = with_own(blocks(problem, &plan.shape, ROWS, plan.parts), &mut *records, plan.record());
     let scores: u64 = deal(tasks, plan.hands)
         .into_par_iter()
-        .zip(scratch_of_all.par_chunks_mut(plan.scratch()))
-        .map(|(tasks, scratch)| {
-            let mut hand = Hand::new(&operands, &plan, scratch);
-            tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
+        .with_max_len(1)
+        .map(|tasks| {
+            scratch.lend(|scratch| {
+                let mut hand = Hand::new(&operands, &plan, scratch);
+                tasks.into_iter().map(|(block, records)| hand.run(&block, records)).sum::<u64>()
+            })
         })
         .sum();
     let records = &*records;
@@ -167,9 +169,9 @@ pub(crate) fn backward<E: Element>(
     let (plan, divided) = backward_plan(problem, inputs.biases);
     let mut arena = Arena::new(workspace);
     let operands = operands(&plan, inputs, level, &mut arena);
-    let rows = Rows::new(&plan.plain, &plan.shape, upstream, &mut arena);
-    let hand = |scratch| backward::Hand::new(&operands, &divided, &rows, scratch);
-    crate::backward::run(&plan.plain, inputs, (&divided, &[]), &rows, gradients, arena, hand)
+    let rows = Rows::new(&plan.plain, &plan.shape, upstream, level, &mut arena);
+    let hire: &Hire = &|scratch, work| work(&mut backward::Hand::new(&operands, &divided, &rows, scratch));
+    crate::backward::run(&plan.plain, inputs, (&divided, &[], level), &rows, gradients, arena, hire)
 }
 
 /// The greater number; NaN if there is one, so that it comes to light.

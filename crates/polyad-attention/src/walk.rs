@@ -75,10 +75,26 @@ impl Batch {
     }
 }
 
-/// Calls `flush` with batches of at most `capacity` rows until all visible rows of the block have been in one.
+/// The inner tokens of a block's part, a share of those that its queries see where there is no outer axis.
+pub(crate) fn inner_of_part(prepared: &Prepared, block: &Block) -> Range<usize> {
+    let (problem, shape) = (prepared.problem, prepared.shape);
+    if !shape.outer.is_empty() {
+        return 0..problem.keys[shape.inner];
+    }
+    let length = problem.length(block.head / problem.heads, shape.inner);
+    let ranges = block.queries.clone().map(|query| problem.visible(shape.inner, query));
+    let (low, high) = ranges.fold((usize::MAX, 0), |all, (low, high)| (all.0.min(low), all.1.max(high.min(length))));
+    let (part, parts) = block.part;
+    let edge = |part: usize| low.saturating_add(high.saturating_sub(low) * part / parts);
+    edge(part)..edge(part + 1)
+}
+
+/// Calls `flush` with batches of at most `capacity` rows until all visible rows of the block have been in one, of their
+/// inner tokens those within a range.
 pub(crate) fn walk(
     prepared: &Prepared,
     block: &Block,
+    within: &Range<usize>,
     capacity: usize,
     batch: &mut Batch,
     mut flush: impl FnMut(&Batch),
@@ -91,16 +107,11 @@ pub(crate) fn walk(
     let length = problem.length(entry, shape.inner);
     let inner = |query: usize| {
         let (low, high) = problem.visible(shape.inner, query);
-        (low, high.min(length))
+        (low.max(within.start), high.min(length).min(within.end))
     };
-    let (part, parts) = block.part;
     if shape.outer.is_empty() {
-        let (low, high) = block.queries.clone().map(inner).fold((usize::MAX, 0), |a, b| (a.0.min(b.0), a.1.max(b.1)));
-        let all = high.saturating_sub(low);
-        let (from, to) = (low.saturating_add(all * part / parts), low.saturating_add(all * (part + 1) / parts));
         for query in block.queries.clone() {
-            let (low, high) = inner(query);
-            add(batch, query - block.queries.start, (low.max(from), high.min(to)), &[], capacity, &mut flush);
+            add(batch, query - block.queries.start, inner(query), &[], capacity, &mut flush);
         }
     } else {
         let ranges: Vec<Range<usize>> = shape
@@ -113,6 +124,7 @@ pub(crate) fn walk(
             })
             .collect();
         let count: usize = ranges.iter().map(Range::len).product();
+        let (part, parts) = block.part;
         let mut tuple = vec![0; shape.outer.len()];
         for index in count * part / parts..count * (part + 1) / parts {
             let mut rest = index;

@@ -105,7 +105,7 @@ fn strips<S: Simd, const ROWS: bool>(simd: S, job: &Product<'_>, c: &mut [f32]) 
                 _ if S::VECTORS < 32 => strip::<S, ROWS, 6, 1>(simd, job, c, column),
                 4 => strip::<S, ROWS, 6, 4>(simd, job, c, column),
                 3 => strip::<S, ROWS, 8, 3>(simd, job, c, column),
-                2 => strip::<S, ROWS, 12, 2>(simd, job, c, column),
+                2 => strip::<S, ROWS, 8, 2>(simd, job, c, column),
                 _ => strip::<S, ROWS, 12, 1>(simd, job, c, column),
             };
     }

@@ -76,20 +76,29 @@ impl Worker for Hand<'_> {
         let range = |width: usize| key_head * inner * width..(key_head + 1) * inner * width;
         let arrays = [&prepared.keys, &prepared.values];
         let inners = [0, 1].map(|side: usize| &arrays[side][shape.inner][range(widths[side])]);
+        // Without an outer axis rows are the tokens as they are, and T is of no use.
+        let has_outer = !shape.outer.is_empty();
         dq.fill(0.0);
         let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
         let capacity = if half.is_some() { BACKWARD_ROWS } else { ROWS };
         let mut computed = 0;
-        walk(prepared, block, capacity, batch, |batch| {
+        let mut one = |batch: &Batch| {
             let count = batch.rows.len();
+            let as_they_are = !has_outer && batch.is_run();
             for side in 0..2 {
                 let (width, tokens) = (widths[side], tokens[side]);
                 fill_slots(prepared, batch, key_head, (width, arrays[side]), slots[side]);
-                let out = &mut *modulated[side];
-                dispatch(level, Modulate { rows: &batch.rows, width, tokens, slots: &*slots[side], out });
-                if let Some((_, sides)) = &mut half {
-                    sides[side].set_modulated(modulated[side], count);
+                if !as_they_are {
+                    let out = &mut *modulated[side];
+                    dispatch(level, Modulate { rows: &batch.rows, width, tokens, slots: &*slots[side], out });
                 }
+            }
+            let modulated = [0, 1].map(|side| match as_they_are {
+                true => &tokens[side][batch.rows[0].query * widths[side]..],
+                false => &*modulated[side],
+            });
+            if let Some((_, sides)) = &mut half {
+                sides.iter_mut().zip(modulated).for_each(|(side, rows)| side.set_modulated(rows, count));
             }
             let seen = batch.span();
             for (index, span) in spans(seen.clone()).enumerate() {
@@ -133,9 +142,10 @@ impl Worker for Hand<'_> {
                         let own = &mut sides[side];
                         own.set_numbers(numbers, columns(&span), count);
                         own.add_to_inner(count, (from, &span), &mut to[place..]);
-                        let to = &mut *sums[side];
-                        let numbers = (&*own.numbers, count);
-                        half.along_tokens(&own.session, (side, key_head), numbers, (from, &span), to, index > 0);
+                        if side == 0 || has_outer {
+                            let (to, numbers) = (&mut *sums[side], (&*own.numbers, count));
+                            half.along_tokens(&own.session, (side, key_head), numbers, (from, &span), to, index > 0);
+                        }
                         continue;
                     }
                     let numbers = &numbers[from - span.start..];
@@ -154,6 +164,9 @@ impl Worker for Hand<'_> {
                         add: true,
                     }
                     .run(level, &mut to[place + from * width..]);
+                    if side == 1 && !has_outer {
+                        continue;
+                    }
                     // For the rows: the numbers times the inner tokens.
                     Product {
                         rows: count,
@@ -175,6 +188,9 @@ impl Worker for Hand<'_> {
                 level,
                 Spread { rows: &batch.rows, width: widths[0], to_slots: false, sums: sums[0], from: slots[0], to: dq },
             );
+            if !has_outer {
+                return;
+            }
             for side in 0..2 {
                 let (width, from) = (widths[side], tokens[side]);
                 let to = &mut collected[side][..batch.slots() * width];
@@ -194,7 +210,10 @@ impl Worker for Hand<'_> {
                     }
                 }
             }
-        });
+        };
+        for within in plan.inner_of_share(block.part.0) {
+            walk(prepared, block, &within, capacity, batch, &mut one);
+        }
         Some(computed)
     }
 }

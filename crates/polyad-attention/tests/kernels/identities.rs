@@ -117,7 +117,7 @@ fn every_form_is_the_linear_form_in_more_channels() {
             let collapse = |operand: usize, gradients: &[f32]| -> Vec<f32> {
                 let mut all = vec![0.0; gradients.len() / channels.count() * 7];
                 for (to, gradient) in all.chunks_mut(7).zip(gradients.chunks(channels.count())) {
-                    channels.collapse(operand, 1.0, gradient, to);
+                    channels.collapse(operand, 1.0, gradient.iter().copied(), to);
                 }
                 all
             };
