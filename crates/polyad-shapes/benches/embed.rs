@@ -26,8 +26,8 @@ use std::time::Instant;
 const SHAPES: usize = 64;
 /// Runs, of which the best counts, step by step.
 const RUNS: usize = 5;
-/// Multiply-adds of the default network for one view of 48 x 48.
-const MULTIPLY_ADDS: f64 = 25.3e6;
+/// Multiply-adds of the default network for one view of 96 x 96.
+const MULTIPLY_ADDS: f64 = 59.9e6;
 
 fn main() {
     let folder = std::env::args().skip(1).find(|a| !a.starts_with("--")).map(PathBuf::from).or_else(shared);
@@ -77,9 +77,9 @@ fn main() {
 }
 
 fn model() -> Model {
-    let architecture = VsFormerConfig { layers: 2, dim: 256, ..VsFormerConfig::published(BackboneKind::Small, None) };
+    let architecture = VsFormerConfig { layers: 2, dim: 192, ..VsFormerConfig::published(BackboneKind::Small, None) };
     let network = architecture.init(&Device::flex()).expect("the default sizes");
-    let render = RenderSettings { size: 48, ..RenderSettings::default() };
+    let render = RenderSettings { size: 96, ..RenderSettings::default() };
     Model::new(network, Header::new(architecture, render, None)).expect("a model without classes")
 }
 

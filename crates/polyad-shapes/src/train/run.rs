@@ -113,12 +113,12 @@ impl Run<'_> {
     }
 
     /// Runs views through `network` without gradients, in batches of bounded size, and gives its rows of numbers.
-    pub fn infer(&self, views: &[&View], network: impl Fn(Tensor<4>) -> Tensor<2>) -> Result<Vec<f32>> {
+    pub fn infer(&self, views: &[&View], network: impl Fn(Tensor<4>) -> Result<Tensor<2>>) -> Result<Vec<f32>> {
         let side = self.recipe.render.size;
         let mut rows = Vec::new();
         for batch in views.chunks((BATCH_PIXELS / (side * side)).max(1)) {
             self.job.check()?;
-            rows.extend(numbers(network(self.input.tensor(batch, &Device::flex())?))?);
+            rows.extend(numbers(network(self.input.tensor(batch, &Device::flex())?)?)?);
         }
         Ok(rows)
     }

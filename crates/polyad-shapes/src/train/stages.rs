@@ -80,7 +80,7 @@ impl Run<'_> {
         for samples in self.validation.chunks(GROUP) {
             for (set, sample) in self.load(samples)?.iter().zip(samples) {
                 let views: Vec<&View> = set.views.iter().collect();
-                let logits = self.infer(&views, |images| network.forward(images))?;
+                let logits = self.infer(&views, |images| Ok(network.forward(images)))?;
                 tally.add(&logits, &vec![sample.class; views.len()]);
             }
         }
@@ -153,13 +153,14 @@ impl Run<'_> {
     }
 
     fn all_features_quietly(&self, network: &VsFormer, samples: &[Sample]) -> Result<Vec<Vec<f32>>> {
-        let network = network.valid();
+        let initializer = network.initializer.valid();
+        let engine = initializer.backbone.engine()?;
         let dim = self.recipe.architecture.dim;
         let mut all = Vec::with_capacity(samples.len());
         for samples in samples.chunks(GROUP) {
             let sets = self.load(samples)?;
             let views: Vec<&View> = sets.iter().flat_map(|set| &set.views).collect();
-            let rows = self.infer(&views, |images| network.forward_features(images))?;
+            let rows = self.infer(&views, |images| Ok(initializer.project(engine.forward(images)?)))?;
             let mut rest = &rows[..];
             for set in &sets {
                 let (own, others) = rest.split_at(set.views.len() * dim);
