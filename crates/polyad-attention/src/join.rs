@@ -37,14 +37,25 @@ impl<E: Element, P: Iterator<Item = usize> + Clone> Kernel for Join<'_, E, P> {
             total += *factor * f64::from(records[place + width + 1]);
         }
         places.clone().zip(&mut factors).for_each(|(_, factor)| *factor /= total);
-        for (chunk, out) in out.chunks_mut(LANES).enumerate() {
-            let mut sums = [0.0; LANES];
-            for (factor, place) in factors.iter().zip(places.clone()) {
-                let terms = &records[place + chunk * LANES..][..out.len()];
-                sums.iter_mut().zip(terms).for_each(|(sum, x)| *sum += factor * f64::from(*x));
-            }
-            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
+        let (whole, rest) = out.as_chunks_mut::<LANES>();
+        let end = whole.len() * LANES;
+        let terms = || factors.iter().copied().zip(places.clone());
+        for (chunk, out) in whole.iter_mut().enumerate() {
+            sum(records, chunk * LANES, terms(), out);
         }
+        sum(records, end, terms(), rest);
         (most * LN_2 + total.ln()) as f32
     }
+}
+
+/// `out[l] = Σ factor · records[place + first + l]` for at most [`LANES`] numbers: where the compiler sees that there are so
+/// many, sums stay in registers.
+#[inline(always)]
+fn sum<E: Element>(records: &[f32], first: usize, terms: impl Iterator<Item = (f64, usize)>, out: &mut [E]) {
+    let mut sums = [0.0; LANES];
+    for (factor, place) in terms {
+        let numbers = &records[place + first..][..out.len()];
+        sums.iter_mut().zip(numbers).for_each(|(sum, x)| *sum += factor * f64::from(*x));
+    }
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::narrow(sum as f32));
 }
