@@ -27,6 +27,7 @@ mod roots;
 mod search;
 mod store;
 mod update;
+mod vote;
 mod writer;
 
 pub use entries::{Entries, Entry};
@@ -35,6 +36,7 @@ pub use memory::MemoryIndex;
 pub use record::Settings;
 pub use search::{EXACT_BELOW, Neighbour, SAME_SIZE, Score, SearchOptions};
 pub use update::{Item, Library, Listing, Prepared, Report};
+pub use vote::{class_below, vote};
 pub use writer::IndexWriter;
 
 use crate::embedding::Embedding;

@@ -7,6 +7,7 @@
 use super::fault::{Fault, Outcome};
 use super::record::{PathRecord, ROOTS, decode, encode, path_key, place_key};
 use super::writer::{IndexWriter, LIGHT_BATCH, is_within};
+use super::{Index, Snapshot};
 use crate::error::Result;
 use crate::job::Job;
 use std::collections::BTreeMap;
@@ -14,14 +15,23 @@ use std::collections::BTreeMap;
 /// Real places, and how they were last spelled.
 type Roots = BTreeMap<String, String>;
 
+impl Index {
+    /// The folders that it holds, as they were last spelled.
+    pub fn roots(&self) -> Result<Vec<String>> {
+        Ok(self.with(noted)?.into_values().collect())
+    }
+}
+
+fn noted(snapshot: &Snapshot) -> Outcome<Roots> {
+    let bytes = snapshot.tables.meta.get(&snapshot.txn, ROOTS)?;
+    bytes.map_or_else(|| Ok(Roots::new()), decode)
+}
+
 impl IndexWriter {
     /// Gives the paths of the folder at `place` the spelling `root`. The new spelling is noted last, so that a kill
     /// in between is made good by the next update.
     pub(super) fn respell(&mut self, place: &str, root: &str, job: Job) -> Result<()> {
-        let roots: Roots = self.index.with(|snapshot| {
-            let bytes = snapshot.tables.meta.get(&snapshot.txn, ROOTS)?;
-            bytes.map_or_else(|| Ok(Roots::new()), decode)
-        })?;
+        let roots = self.index.with(noted)?;
         if roots.get(place).is_some_and(|old| old == root) {
             return Ok(());
         }

@@ -51,6 +51,7 @@ pub struct RenderArgs {
 #[command(after_help = "\
 Example:
   polyad classify unknown.stl photos/ --model demo/model
+  polyad classify unknown.stl --labelled my-parts --model lite0.model
   polyad classify --model demo/model --views-npy views.npy --logits
 
 The views of an .npy file are float32, [shapes, views, 3, height, width] or [views, 3, height, width], \
@@ -59,9 +60,15 @@ pub struct ClassifyArgs {
     /// Meshes, point clouds, archives, photographs, or folders of them
     #[arg(required_unless_present = "views_npy", conflicts_with = "views_npy", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// The model
-    #[arg(long)]
-    pub model: PathBuf,
+    /// The model; an index given to --labelled brings its own
+    #[arg(long, required_unless_present = "labelled")]
+    pub model: Option<PathBuf>,
+    /// Let the neighbours in a folder of classes, or in its index, vote, whatever the model knows
+    #[arg(long, value_name = "DIR|INDEX", conflicts_with = "views_npy")]
+    pub labelled: Option<PathBuf>,
+    /// Neighbours that vote
+    #[arg(short = 'k', long = "neighbours", value_name = "K", default_value_t = 5, requires = "labelled", value_parser = within(1..=usize::MAX))]
+    pub k: usize,
     /// Classes to show for each shape
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1..=usize::MAX))]
     pub top: usize,

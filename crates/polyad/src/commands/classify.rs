@@ -1,14 +1,17 @@
 //! `polyad classify`: what shapes are.
 
+use super::search::query::{self, Query};
+use super::search::shelf::Shelf;
 use super::{models, sources};
 use crate::args::ClassifyArgs;
-use crate::failure::{Exit, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::paths;
 use crate::printer::Printer;
 use crate::table::Table;
 use polyad_shapes::Error;
 use polyad_shapes::draw::view_set;
 use polyad_shapes::embedding::Embedder;
+use polyad_shapes::index::{SearchOptions, class_below, vote};
 use polyad_shapes::job::Job;
 use polyad_shapes::model::Model;
 use polyad_shapes::source::Source;
@@ -37,12 +40,61 @@ pub fn run(args: &ClassifyArgs, printer: &Printer, job: Job) -> Result<Exit> {
     if let Some(file) = &args.views_npy {
         paths::file(file, "an array of views")?;
     }
-    let model = models::load(&args.model)?;
-    model.classes().map_err(|why| why.in_file(args.model.display().to_string()))?;
+    if let Some(labelled) = &args.labelled {
+        return by_neighbours(args, labelled, printer, job);
+    }
+    let Some(path) = &args.model else { return Err(Failure::usage("--model is needed")) };
+    let model = models::load(path)?;
+    if let Err(why) = model.classes() {
+        let advice = "with --labelled DIR the neighbours in a folder of classes vote";
+        return Err(Failure::usage(why.in_file(path.display().to_string()).to_string()).with_hint(advice));
+    }
     match &args.views_npy {
         Some(file) => print_logits(&model, file, printer),
         None => classify(args, &model, printer, job),
     }
+}
+
+/// What shapes are, by what is like them in a labelled folder or index.
+fn by_neighbours(args: &ClassifyArgs, labelled: &Path, printer: &Printer, job: Job) -> Result<Exit> {
+    paths::exist(&[labelled])?;
+    let is_index = labelled.join(models::IN_INDEX).is_file();
+    let model = match &args.model {
+        Some(model) => models::load(model)?,
+        None if is_index => models::of_index(None, labelled)?,
+        None => return Err(Failure::usage("--labelled with a folder needs --model")),
+    };
+    let shelf = if is_index { Shelf::of_index(labelled, &model)? } else { Shelf::of_folder(labelled, &model, job)? };
+    let roots = shelf.roots()?;
+    let (queries, failures) = query::prepare(sources::all(&args.paths, job)?, &model, job)?;
+    let mut failed = failures.len();
+    for failure in &failures {
+        printer.failed(&failure.path, &failure.error)?;
+    }
+    let mut table = Table::new(&["path", "class", "p"]);
+    for Query { path, prepared } in queries {
+        job.check()?;
+        // A shape of the labelled folder itself has no vote on what it is.
+        let options = SearchOptions { k: args.k, exclude: Some(path.clone()), ..SearchOptions::default() };
+        let neighbours = shelf.search(&prepared.embedding, &options)?;
+        let votes = vote(&neighbours, |path| class_below(path, &roots));
+        if votes.is_empty() {
+            failed += 1;
+            printer.failed(&path, &format!("none of its neighbours lies in a folder of {}", labelled.display()))?;
+            continue;
+        }
+        let top = votes.into_iter().take(args.top).map(|(class, p)| Candidate { class, p }).collect();
+        let classified = Classified { path, top };
+        if printer.json() {
+            printer.result(&classified, |_| String::new())?;
+        } else {
+            add_rows(&mut table, classified);
+        }
+    }
+    if !table.is_empty() {
+        printer.text(&table.text())?;
+    }
+    Ok(Exit::after(failed))
 }
 
 fn print_logits(model: &Model, file: &Path, printer: &Printer) -> Result<Exit> {

@@ -73,6 +73,30 @@ fn shapes_are_classified_and_broken_ones_listed() {
 }
 
 #[test]
+fn neighbours_in_a_labelled_folder_or_its_index_vote() {
+    let folder = library();
+    put_model(&folder.path().join("blind"), 3, false);
+    for (class, length) in [("flat", 0.2), ("flat", 0.25), ("long", 5.0), ("long", 5.5), ("long", 6.0)] {
+        put(folder.path(), format!("known/{class}/train/{length}.stl"), &box_stl([1.0, 1.0, length]));
+    }
+    put(folder.path(), "known/loose.stl", &box_stl([1.0, 2.0, 2.0]));
+    put(folder.path(), "flat.stl", &box_stl([1.0, 1.0, 0.2]));
+    json(&folder, &["index", "known", "--out", "known.index", "--model", "blind"]);
+    for labelled in [&["--labelled", "known", "--model", "blind"][..], &["--labelled", "known.index"]] {
+        // The nearest is a copy; all five that have a class, and the one that has none, are the neighbours of the second.
+        let nearest = json(&folder, &[&["classify", "flat.stl", "-k", "1"], labelled].concat());
+        assert_eq!(nearest[0]["top"], serde_json::json!([{ "class": "flat", "p": 1.0 }]), "{labelled:?}");
+        let all = json(&folder, &[&["classify", "flat.stl", "-k", "6"], labelled].concat());
+        let top = all[0]["top"].as_array().unwrap();
+        assert_eq!((top.len(), &top[0]["class"]), (2, &"long".into()), "{labelled:?}");
+        assert!((top[0]["p"].as_f64().unwrap() - 0.6).abs() < 1e-6, "{labelled:?}");
+        // A shape of the folder does not vote on itself.
+        let own = json(&folder, &[&["classify", "known/long/train/5.stl", "-k", "5"], labelled].concat());
+        assert!((own[0]["top"][0]["p"].as_f64().unwrap() - 0.5).abs() < 1e-6, "{labelled:?}: {own:?}");
+    }
+}
+
+#[test]
 fn views_as_numbers_give_logits() {
     let folder = library();
     let shape = [2usize, 3, 3, 32, 32];
@@ -165,7 +189,10 @@ fn models_and_indices_that_do_not_fit_are_refused() {
         ("index --out parts.index --remove parts/none.stl", 2, "parts/none.stl is not in the index"),
         ("search parts.index", 2, "no query"),
         ("search --in parts parts/sub/copy.stl", 2, "--model"),
-        ("classify parts --model blind", 1, "no classes"),
+        ("classify parts --model blind", 2, "--labelled DIR"),
+        ("classify parts --labelled parts", 2, "needs --model"),
+        ("classify parts --labelled missing --model blind", 2, "missing"),
+        ("classify parts -k 3 --model model", 2, "--labelled"),
         ("classify parts --model junk", 1, "junk"),
         ("gallery hollow --out page.html", 1, "not an index"),
     ] {

@@ -1,8 +1,8 @@
 //! `polyad search`: shapes that are alike.
 
-mod query;
+pub mod query;
 mod sheet;
-mod shelf;
+pub mod shelf;
 
 use super::{models, sources};
 use crate::args::SearchArgs;

@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub enum Shelf {
     Index(Box<Index>),
-    Folder { index: MemoryIndex, sources: HashMap<String, Source> },
+    Folder { index: MemoryIndex, sources: HashMap<String, Source>, root: String },
 }
 
 impl Shelf {
@@ -34,7 +34,7 @@ impl Shelf {
             job.reporter().warn(&format!("{}: {}", failure.path, failure.error));
         }
         let sources = folder.items(job)?.items.into_iter().map(|source| (source.path.clone(), source)).collect();
-        Ok(Shelf::Folder { index, sources })
+        Ok(Shelf::Folder { index, sources, root: folder.root().to_owned() })
     }
 
     /// The nearest neighbours of a query.
@@ -42,6 +42,14 @@ impl Shelf {
         Ok(match self {
             Shelf::Index(index) => index.search(query, options)?,
             Shelf::Folder { index, .. } => index.search(query, options)?,
+        })
+    }
+
+    /// The folders that it holds.
+    pub fn roots(&self) -> Result<Vec<String>> {
+        Ok(match self {
+            Shelf::Index(index) => index.roots()?,
+            Shelf::Folder { root, .. } => vec![root.clone()],
         })
     }
 
