@@ -48,7 +48,7 @@ use polyad_simd::gemm::GROUP;
 use polyad_simd::{LANES, Level};
 use rayon::prelude::*;
 pub(crate) use round::Narrow;
-use round::{ByFeatures, InPairs, Turned};
+use round::{Both, ByFeatures, InPairs, SlopesRounded, Turned};
 use std::ops::Range;
 
 /// Rows of forward computed at once: a block of the product.
@@ -299,6 +299,21 @@ impl<'a> Side<'a> {
             self.session.level(),
             InPairs { from, from_row: STRIDE, rows, columns, to, to_group: BLOCK * BACKWARD_ROWS },
         );
+    }
+
+    /// Makes weights and slopes of a batch of scores and gradients of weights, as [`crate::rows::Slopes`] does, and rounds
+    /// them, for both sides.
+    pub fn set_slopes(
+        sides: &mut [Self; 2],
+        rows: &[Row],
+        (lse, delta): (&[f32], &[f32]),
+        (scores, gradients): (&[f32], &[f32]),
+        span: &Range<usize>,
+    ) {
+        let level = sides[0].session.level();
+        let to = sides.each_mut().map(|side| Both { numbers: side.numbers, in_pairs: side.in_pairs });
+        let to_group = BLOCK * BACKWARD_ROWS;
+        dispatch_half(level, SlopesRounded { rows, lse, delta, scores, gradients, stride: STRIDE, span, to, to_group });
     }
 
     /// `to[l, token] += Σ numbers[r, token] modulated[r, l]` for the tokens of a span from `from` on; `to` begins at token 0.

@@ -281,12 +281,24 @@ impl Kernel for Slopes<'_> {
             let (lse, delta) = (simd.splat(-lse[row.query] * LOG2_E), simd.splat(delta[row.query]));
             let lanes = vectors_mut(&mut scores[..columns]).iter_mut().zip(vectors_mut(&mut slopes[..columns]));
             for (score, slope) in lanes {
-                let weight = exp2(simd, simd.mul_add(simd.load(score), simd.splat(LOG2_E), lse));
-                simd.store(weight, score);
-                simd.store(simd.mul(weight, simd.sub(simd.load(slope), delta)), slope);
+                let (weights, slopes) = weights_and_slopes(simd, simd.load(score), simd.load(slope), (lse, delta));
+                simd.store(weights, score);
+                simd.store(slopes, slope);
             }
         }
     }
+}
+
+/// What [`Slopes`] makes of a vector of scores and one of gradients of weights. `lse`: times −log2 e.
+#[inline(always)]
+pub(crate) fn weights_and_slopes<S: Simd>(
+    simd: S,
+    scores: S::V,
+    gradients: S::V,
+    (lse, delta): (S::V, S::V),
+) -> (S::V, S::V) {
+    let weights = exp2(simd, simd.mul_add(scores, simd.splat(LOG2_E), lse));
+    (weights, simd.mul(weights, simd.sub(gradients, delta)))
 }
 
 /// `to[row.query] += from[row.slot] ∘ sums[r]`, or, to slots, `to[row.slot] += from[row.query] ∘ sums[r]`.

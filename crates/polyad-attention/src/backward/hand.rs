@@ -78,6 +78,8 @@ impl Worker for Hand<'_> {
         let inners = [0, 1].map(|side: usize| &arrays[side][shape.inner][range(widths[side])]);
         // Without an outer axis rows are the tokens as they are, and T is of no use.
         let has_outer = !shape.outer.is_empty();
+        // Nothing happens to weights and slopes between the products.
+        let plain = prepared.biases.is_empty() && problem.softcap.is_none() && problem.dropout.is_none();
         dq.fill(0.0);
         let mut half = half.as_mut().filter(|(half, _)| half.serves(key_head));
         let capacity = if half.is_some() { BACKWARD_ROWS } else { ROWS };
@@ -112,35 +114,44 @@ impl Worker for Hand<'_> {
                     own.compute(batch, &span, modulated[0], scores, Some(&mut **caps));
                     weight_gradients(prepared, key_head, count, &span, modulated[1], slopes);
                 }
-                drop_weights(prepared, block, batch, &span, slopes);
-                let stream = Slopes {
-                    rows: &batch.rows,
-                    lse: &rows.lse[first..],
-                    delta: &rows.delta[first..],
-                    scores,
-                    slopes,
-                    stride: STRIDE,
-                    columns: columns(&span),
-                };
-                dispatch(level, stream);
                 computed += (count * columns(&span)) as u64;
-                // Where a row does not see a token its weight is 0, and 0 times a gradient that is not finite is not.
-                for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact_mut(STRIDE)) {
-                    slopes[..row.low.max(span.start).min(span.end) - span.start].fill(0.0);
-                    slopes[row.high.max(span.start).min(span.end) - span.start..].fill(0.0);
+                if let Some((_, sides)) = &mut half
+                    && plain
+                {
+                    let of_rows = (&rows.lse[first..], &rows.delta[first..]);
+                    Side::set_slopes(sides, &batch.rows, of_rows, (scores, slopes), &span);
+                } else {
+                    drop_weights(prepared, block, batch, &span, slopes);
+                    let stream = Slopes {
+                        rows: &batch.rows,
+                        lse: &rows.lse[first..],
+                        delta: &rows.delta[first..],
+                        scores,
+                        slopes,
+                        stride: STRIDE,
+                        columns: columns(&span),
+                    };
+                    dispatch(level, stream);
+                    // Where a row does not see a token its weight is 0, and 0 times a gradient that is not finite is not.
+                    for (row, slopes) in batch.rows.iter().zip(slopes.chunks_exact_mut(STRIDE)) {
+                        slopes[..row.low.max(span.start).min(span.end) - span.start].fill(0.0);
+                        slopes[row.high.max(span.start).min(span.end) - span.start..].fill(0.0);
+                    }
+                    own.add_bias_gradients(batch, &span, slopes, to, &plan.places[2 * problem.keys.len()..]);
+                    if problem.softcap.is_some() {
+                        slopes.iter_mut().zip(&**caps).for_each(|(slope, cap)| *slope *= cap);
+                    }
+                    drop_weights(prepared, block, batch, &span, scores);
                 }
-                own.add_bias_gradients(batch, &span, slopes, to, &plan.places[2 * problem.keys.len()..]);
-                if problem.softcap.is_some() {
-                    slopes.iter_mut().zip(&**caps).for_each(|(slope, cap)| *slope *= cap);
-                }
-                drop_weights(prepared, block, batch, &span, scores);
                 let from = seen.start.max(span.start);
                 for (side, numbers) in [(0, &*slopes), (1, &*scores)] {
                     let width = widths[side];
                     let place = plan.places[2 * shape.inner + side];
                     if let Some((half, sides)) = &mut half {
                         let own = &mut sides[side];
-                        own.set_numbers(numbers, columns(&span), count);
+                        if !plain {
+                            own.set_numbers(numbers, columns(&span), count);
+                        }
                         own.add_to_inner(count, (from, &span), &mut to[place..]);
                         if side == 0 || has_outer {
                             let (to, numbers) = (&mut *sums[side], (&*own.numbers, count));

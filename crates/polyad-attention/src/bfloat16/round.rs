@@ -1,8 +1,11 @@
 //! From single precision to bfloat16, in the layouts that products want.
 
-use crate::rows::vectors;
+use crate::rows::{vectors, weights_and_slopes};
+use crate::walk::Row;
 use polyad_simd::LANES;
 use polyad_simd::bfloat16::{BLOCK, Half, HalfKernel};
+use std::f32::consts::LOG2_E;
+use std::ops::Range;
 
 /// `to[r, ..] = from[r, ..columns]`, and zeros to whole blocks.
 pub(crate) struct Narrow<'a> {
@@ -58,6 +61,89 @@ impl HalfKernel for InPairs<'_> {
                 let place = index / 2 * to_group + (2 * pair + index % 2) * BLOCK;
                 let to = &mut to[place..].as_chunks_mut().0[0];
                 simd.store_pairs(simd.pairs(simd.load(first), simd.load(second)), to);
+            }
+        }
+    }
+}
+
+/// What [`Narrow`] and [`InPairs`] write to.
+pub(crate) struct Both<'a> {
+    pub numbers: &'a mut [u16],
+    pub in_pairs: &'a mut [u16],
+}
+
+/// [`crate::rows::Slopes`], then [`Narrow`] and [`InPairs`] of what it makes, two rows at a time and without leaving the
+/// registers: three passes over numbers that are in the second-level cache become one.
+pub(crate) struct SlopesRounded<'a> {
+    pub rows: &'a [Row],
+    /// Of the block's queries.
+    pub lse: &'a [f32],
+    pub delta: &'a [f32],
+    /// `[rows, stride]` each: scores, gradient of the weights.
+    pub scores: &'a [f32],
+    pub gradients: &'a [f32],
+    /// Of all rows.
+    pub stride: usize,
+    /// The inner tokens of the columns; these end at a whole vector.
+    pub span: &'a Range<usize>,
+    /// Of slopes, of weights.
+    pub to: [Both<'a>; 2],
+    pub to_group: usize,
+}
+
+impl HalfKernel for SlopesRounded<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Half>(self, simd: S) {
+        let SlopesRounded { rows, lse, delta, scores, gradients, stride, span, mut to, to_group } = self;
+        let columns = span.len().next_multiple_of(LANES);
+        let zeros = simd.splat(0.0);
+        for pair in 0..rows.len().next_multiple_of(BLOCK) / 2 {
+            let places = [2 * pair, 2 * pair + 1];
+            let of_rows = places.map(|place| {
+                let Row { query, .. } = rows.get(place)?;
+                Some((
+                    place * stride..place * stride + columns,
+                    simd.splat(-lse[*query] * LOG2_E),
+                    simd.splat(delta[*query]),
+                ))
+            });
+            for index in 0..columns / LANES {
+                let mut made = [[zeros; 2]; 2];
+                for (row, of_row) in of_rows.iter().enumerate() {
+                    let Some((line, lse, delta)) = of_row else { continue };
+                    let load = |numbers: &[f32]| simd.load(&vectors(&numbers[line.clone()])[index]);
+                    let (weights, slopes) = weights_and_slopes(simd, load(scores), load(gradients), (*lse, *delta));
+                    for (side, numbers) in [slopes, weights].into_iter().enumerate() {
+                        let at = places[row] * stride + index * LANES;
+                        simd.narrow(numbers, &mut to[side].numbers[at..].as_chunks_mut().0[0]);
+                        made[side][row] = numbers;
+                    }
+                }
+                for (to, [first, second]) in to.iter_mut().zip(made) {
+                    let place = index / 2 * to_group + (2 * pair + index % 2) * BLOCK;
+                    simd.store_pairs(simd.pairs(first, second), &mut to.in_pairs[place..].as_chunks_mut().0[0]);
+                }
+            }
+        }
+        for (place, row) in rows.iter().enumerate() {
+            for to in &mut to {
+                to.numbers[place * stride..][columns..columns.next_multiple_of(BLOCK)].fill(0);
+            }
+            // Where a row does not see a token its weight is 0, and 0 times a gradient that is not finite is not.
+            let low = row.low.clamp(span.start, span.end) - span.start;
+            let high = row.high.clamp(span.start, span.end) - span.start;
+            let own = &to[0].numbers[place * stride..][..columns];
+            let bits = [&own[..low], &own[high..]].map(|hidden| hidden.iter().fold(0, |bits, x| bits | x));
+            if (bits[0] | bits[1]) & 0x7FFF == 0 {
+                continue;
+            }
+            for column in (0..low).chain(high..columns) {
+                let (index, lane) = (column / LANES, column % LANES);
+                let at = index / 2 * to_group + (place / 2 * 2 + index % 2) * BLOCK + 2 * lane + place % 2;
+                to[0].numbers[place * stride + column] = 0;
+                to[0].in_pairs[at] = 0;
             }
         }
     }
