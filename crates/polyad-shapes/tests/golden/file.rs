@@ -1,6 +1,7 @@
 //! Claim: a model file gives back the model that was written, byte for byte; whatever is wrong with it is told apart; a
 //! model refuses pictures, settings and classes that are not its own.
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use polyad_shapes::embedding::Embedder;
 use polyad_shapes::model::{Header, Model, Precision};
