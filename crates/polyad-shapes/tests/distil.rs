@@ -60,8 +60,9 @@ impl Reporter for Stop {
     fn warn(&self, _: &str) {}
 }
 
+/// One test, since Burn's random numbers are the process's: others beside would draw from them too.
 #[test]
-fn a_lesson_that_was_stopped_ends_as_one_that_was_not() {
+fn a_lesson_that_was_stopped_ends_as_one_that_was_not_and_one_that_teaches_nothing_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let losses = run(folder.path(), "whole", Job::silent()).expect("a lesson");
     // Five groups in two rounds an epoch.
@@ -77,11 +78,7 @@ fn a_lesson_that_was_stopped_ends_as_one_that_was_not() {
     let bytes = |name: &str| std::fs::read(folder.path().join(name)).expect("a model");
     assert!(bytes("whole") == bytes("stopped"), "the models differ");
     assert!(!folder.path().join("stopped.train").exists());
-}
 
-#[test]
-fn options_that_teach_nothing_are_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
     let (out, cache) = (folder.path().join("model"), folder.path().join("cache"));
     for (wrong, part) in [
         (DistilOptions { epochs: 0, ..options() }, "0 epochs"),

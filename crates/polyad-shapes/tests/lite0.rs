@@ -45,13 +45,10 @@ fn member(archive: &Path, ending: &str) -> Vec<u8> {
     bytes
 }
 
-/// The middle square of a photograph, as the network was trained to see it.
+/// The whole photograph as a square. (Of its middle alone PyTorch, with the same weights, says 282: a tiger cat.)
 fn view(photograph: &[u8]) -> View {
     let image = image::load_from_memory(photograph).expect("a photograph").to_rgb8();
-    let side = image.width().min(image.height()) * 7 / 8;
-    let (x, y) = ((image.width() - side) / 2, (image.height() - side) / 2);
-    let square = image::imageops::crop_imm(&image, x, y, side, side).to_image();
-    let small = image::imageops::resize(&square, SIDE, SIDE, FilterType::CatmullRom);
+    let small = image::imageops::resize(&image, SIDE, SIDE, FilterType::CatmullRom);
     View { width: SIDE as usize, height: SIDE as usize, channels: 3, pixels: small.into_raw() }
 }
 
