@@ -35,52 +35,44 @@ const CASES: [[usize; 8]; 9] = [
     [17, 16, 32, 6, 6, 3, 1, 1],
 ];
 
+type Draw = fn([usize; 4], &Device) -> Tensor<4>;
+
+/// How far output, input gradient and weight gradient are from Burn's own, on numbers that `draw` draws.
+fn distances([n, c, o, h, w, k, stride, padding]: [usize; 8], draw: Draw, precision: Precision) -> [f32; 3] {
+    let device = Device::flex().autodiff();
+    let x = draw([n, c, h, w], &device).require_grad();
+    let weight = draw([o, c, k, k], &device).require_grad();
+    let expected = module::conv2d(x.clone(), weight.clone(), None, options(stride, padding));
+    let probe = draw(expected.dims(), &device);
+    let grads = (expected.clone() * probe.clone()).sum().backward();
+    let (dx, dw) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
+
+    let (x, weight) = (x.detach().require_grad(), weight.detach().require_grad());
+    let output = to_planar(conv2d(from_planar(x.clone()), weight.clone(), stride, padding, precision));
+    let grads = (output.clone() * probe).sum().backward();
+    let (got_x, got_w) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
+    [distance(output.inner(), expected.inner()), distance(got_x, dx), distance(got_w, dw)]
+}
+
 #[test]
 fn convolutions_and_their_gradients_equal_burns_own() {
-    let device = Device::flex().autodiff();
-    for [n, c, o, h, w, k, stride, padding] in CASES {
-        let x = random([n, c, h, w], &device).require_grad();
-        let weight = random([o, c, k, k], &device).require_grad();
-        let expected = module::conv2d(x.clone(), weight.clone(), None, options(stride, padding));
-        let probe = random(expected.dims(), &device);
-        let grads = (expected.clone() * probe.clone()).sum().backward();
-        let (dx, dw) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
-
-        let (x, weight) = (x.detach().require_grad(), weight.detach().require_grad());
-        let output = to_planar(conv2d(from_planar(x.clone()), weight.clone(), stride, padding, Precision::Single));
-        let case = format!("{n} x {c} -> {o}, {h} x {w}, kernel {k}, stride {stride}");
-        assert!(distance(output.clone().inner(), expected.inner()) < tolerance(c * k * k), "{case}: output");
-        let grads = (output * probe).sum().backward();
-        let (got_x, got_w) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
-        assert!(distance(got_x, dx) < tolerance(o * k * k), "{case}: input gradient");
-        assert!(distance(got_w, dw) < tolerance(n * h * w), "{case}: weight gradient");
+    for case in CASES {
+        let [n, c, o, h, w, k, ..] = case;
+        let found = distances(case, random, Precision::Single);
+        let limits = [c * k * k, o * k * k, n * h * w].map(tolerance);
+        assert!(found.iter().zip(limits).all(|(found, limit)| *found < limit), "{case:?}: {found:?} {limits:?}");
     }
 }
 
 /// Whole numbers small enough that bfloat16 has them and single precision their sums.
-fn whole<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+fn whole(shape: [usize; 4], device: &Device) -> Tensor<4> {
     Tensor::random(shape, Distribution::Uniform(-8.0, 8.0), device).round()
 }
 
 #[test]
 fn tiles_add_what_is_exact_in_bfloat16_exactly() {
-    let device = Device::flex().autodiff();
-    for [n, c, o, h, w, k, stride, padding] in CASES {
-        let x = whole([n, c, h, w], &device).require_grad();
-        let weight = whole([o, c, k, k], &device).require_grad();
-        let expected = module::conv2d(x.clone(), weight.clone(), None, options(stride, padding));
-        let probe = whole(expected.dims(), &device);
-        let grads = (expected.clone() * probe.clone()).sum().backward();
-        let (dx, dw) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
-
-        let (x, weight) = (x.detach().require_grad(), weight.detach().require_grad());
-        let output = to_planar(conv2d(from_planar(x.clone()), weight.clone(), stride, padding, Precision::Bfloat16));
-        let case = format!("{n} x {c} -> {o}, {h} x {w}, kernel {k}, stride {stride}");
-        assert_eq!(distance(output.clone().inner(), expected.inner()), 0.0, "{case}: output");
-        let grads = (output * probe).sum().backward();
-        let (got_x, got_w) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
-        assert_eq!(distance(got_x, dx), 0.0, "{case}: input gradient");
-        assert_eq!(distance(got_w, dw), 0.0, "{case}: weight gradient");
+    for case in CASES {
+        assert_eq!(distances(case, whole, Precision::Bfloat16), [0.0; 3], "{case:?}");
     }
 }
 
