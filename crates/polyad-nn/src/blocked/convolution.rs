@@ -15,7 +15,7 @@ use polyad_simd::level;
 use rayon::prelude::*;
 
 /// Partial sums of the gradient of the weights: enough for 16 threads, few enough to add up quickly.
-const GROUPS: usize = 16;
+pub(super) const GROUPS: usize = 16;
 
 /// Sizes of a convolution with square kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

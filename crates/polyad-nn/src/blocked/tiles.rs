@@ -13,13 +13,11 @@
 //! With stride s the input falls into s × s phases, so that neighbouring output pixels read neighbours. Rows of pixels run
 //! on over the zeros between lines and images: what they give there is dropped.
 
-use super::convolution::{Geometry, phase};
+use super::convolution::{GROUPS, Geometry, phase};
 use polyad_simd::bfloat16::{BLOCK, Half, HalfKernel, Product, Session, dispatch_half};
 use polyad_simd::{LANES, level};
 use rayon::prelude::*;
 
-/// Groups of images in which the gradient of the weights is summed, as in single precision.
-const GROUPS: usize = 16;
 /// Rows of a product, about: several images share the weights that a product reads.
 const ROWS: usize = 1024;
 /// Rows of a product whose sums stay in the first two caches from one run to the next.

@@ -8,6 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::vsformer::numbers;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Enough that what is left out is what the spectrum's tail holds, not what iteration has missed.
@@ -37,7 +38,7 @@ impl Components {
         let mean = x.clone().mean_dim(0);
         let x = x - mean.clone();
         let covariance = x.clone().transpose().matmul(x) / total as f32;
-        let variance: f64 = diagonal(&read(&covariance)?, width).sum();
+        let variance: f64 = diagonal(&numbers(covariance.clone())?, width).sum();
         let mut random = Random::new(width as u64, count as u64);
         let mut columns: Vec<Vec<f64>> =
             (0..count).map(|_| (0..width).map(|_| random.between(-1.0, 1.0)).collect()).collect();
@@ -46,7 +47,7 @@ impl Components {
             orthonormalise(&mut columns, &mut random);
             let flat: Vec<f32> = columns.iter().flatten().map(|x| *x as f32).collect();
             let q = Tensor::<2>::from_data(TensorData::new(flat, [count, width]), &device);
-            let turned = read(&q.matmul(covariance.clone()))?;
+            let turned = numbers(q.matmul(covariance.clone()))?;
             // Rayleigh's quotients add up to the variance that the columns hold.
             held = columns.iter().flatten().zip(&turned).map(|(a, b)| a * f64::from(*b)).sum();
             let rows = turned.chunks_exact(width).map(|row| row.iter().map(|x| f64::from(*x)).collect());
@@ -67,12 +68,8 @@ impl Components {
         let [width] = self.mean.dims();
         let shape = [rows.len() / width, width];
         let x = Tensor::<2>::from_data(TensorData::new(rows.to_vec(), shape), &Device::flex());
-        read(&(x - self.mean.clone().unsqueeze()).matmul(self.basis.clone()))
+        numbers((x - self.mean.clone().unsqueeze()).matmul(self.basis.clone()))
     }
-}
-
-fn read(tensor: &Tensor<2>) -> Result<Vec<f32>> {
-    tensor.to_data().try_into_vec().map_err(|error| Error::Model(error.to_string()))
 }
 
 fn diagonal(matrix: &[f32], width: usize) -> impl Iterator<Item = f64> + '_ {

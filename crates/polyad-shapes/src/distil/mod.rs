@@ -19,6 +19,7 @@ use crate::model::{Header, InputNormalisation, Model, Precision};
 use crate::random::Random;
 use crate::render::RenderSettings;
 use crate::train::Schedule;
+use crate::train::loss::lengths;
 use crate::train::state::{States, Stored, record};
 use crate::view_set::View;
 use crate::vsformer::{BackboneKind, VsFormer, VsFormerConfig};
@@ -261,8 +262,7 @@ impl Lessons<'_> {
 
 /// `1 − cosine`, and the smooth L1 distance (quadratic below 1), means over rows and numbers.
 fn distance(found: Tensor<2>, wanted: Tensor<2>) -> Tensor<1> {
-    let length = |x: &Tensor<2>| x.clone().powf_scalar(2.0).sum_dim(1).add_scalar(1e-12).sqrt();
-    let cosine = (found.clone() * wanted.clone()).sum_dim(1) / (length(&found) * length(&wanted));
+    let cosine = (found.clone() * wanted.clone()).sum_dim(1) / (lengths(found.clone()) * lengths(wanted.clone()));
     let off = (found - wanted).abs();
     let near = off.clone().clamp_max(1.0);
     // For x up to 1, x²/2; beyond, x − 1/2: with m = min(x, 1) both are m (x − m/2).

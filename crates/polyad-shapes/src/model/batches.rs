@@ -4,7 +4,7 @@ use super::Model;
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
 use crate::view_set::{View, ViewSet};
-use crate::vsformer::batch_views;
+use crate::vsformer::{batch_views, numbers};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::ops::Range;
 
@@ -97,8 +97,4 @@ fn encode_batch(model: &Model, counts: &[usize], features: &[f32]) -> Result<Vec
         }
     };
     Ok(counts.iter().enumerate().map(output).collect())
-}
-
-fn numbers(tensor: Tensor<2>) -> Result<Vec<f32>> {
-    tensor.into_data().try_into_vec().map_err(|error| Error::Model(format!("its output does not read: {error}")))
 }

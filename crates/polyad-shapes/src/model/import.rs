@@ -11,13 +11,13 @@
 //! A model with a fresh encoder says so in its header; it is where training begins. Names: `names.rs`.
 
 use super::checkpoint::Checkpoint;
-use super::header::{Header, InputNormalisation};
+use super::header::Header;
 use super::infer::{self, Scheme};
 use super::weights::{self, Layout};
 use super::{Model, first_names};
 use crate::error::{At, Error, Result};
 use crate::job::Job;
-use crate::render::{Frame, RenderSettings};
+use crate::render::RenderSettings;
 use crate::vsformer::VsFormerConfig;
 use burn::tensor::Device;
 use serde::Deserialize;
@@ -60,8 +60,8 @@ fn ablation(name: &str, what: &str) -> Error {
     Error::Unsupported(format!("{name} ({what}): an ablation of the published code; views have no order here"))
 }
 
-/// Makes a model of a checkpoint file, for pictures of side `size`, or 224. Without a configuration, names and shapes tell all sizes but the number of heads,
-/// which is taken to be 8, with a warning.
+/// Makes a model of a checkpoint file, for pictures of side `size`, or 224. Without a configuration, names and shapes tell
+/// all sizes but the number of heads, which is taken to be 8, with a warning.
 ///
 /// Tensors that are missing, left over, or of the wrong shape are listed by name.
 pub fn import(path: &Path, config: Option<ImportConfig>, size: Option<usize>, job: &Job<'_>) -> Result<Model> {
@@ -103,29 +103,23 @@ pub fn import_checkpoint(
         Some(names) => names,
         None => (0..count).map(|class| class.to_string()).collect(),
     });
-    let mut pictures = published_pictures(architecture.views);
-    if scheme == Scheme::EfficientNet {
-        // It has not learnt on shapes at all; the pose of one should not change its size.
-        pictures.frame = Frame::Sphere;
-    }
+    let mut pictures = RenderSettings { frame: scheme.frame(), ..published_pictures(architecture.views) };
     pictures.size = size.unwrap_or(pictures.size);
     pictures.check()?;
     let mut header = Header::new(architecture, pictures, classes);
-    if scheme == Scheme::EfficientNet {
-        header.input = InputNormalisation::TENSORFLOW;
-    }
+    header.input = scheme.input();
     header.training = serde_json::json!({ "imported": scheme.describe(), "encoder": scheme.encoder() });
     Model::new(network, header)
 }
 
-/// How the pictures were made that published weights have seen: cut to the object.
+/// How the pictures were made that published weights have seen.
 fn published_pictures(views: usize) -> RenderSettings {
     let views = match views {
         20 => "dodeca20".into(),
         6 | 12 => format!("ring{views}"),
         other => other.to_string(),
     };
-    RenderSettings { views, size: 224, frame: Frame::Crop, ..RenderSettings::default() }
+    RenderSettings { views, size: 224, ..RenderSettings::default() }
 }
 
 /// The checkpoint's tensors under our names, if it has all that it should, in the right shapes, and no more.

@@ -1,9 +1,11 @@
 //! What the names and shapes of a checkpoint tell of its network.
 
 use super::checkpoint::Checkpoint;
+use super::header::InputNormalisation;
 use super::names;
 use crate::error::{At, Error, Result};
 use crate::job::Job;
+use crate::render::Frame;
 use crate::vsformer::{BackboneKind, VsFormerConfig};
 
 /// Whose names a checkpoint bears.
@@ -28,6 +30,17 @@ impl Scheme {
             Scheme::Torchvision => "torchvision",
             Scheme::EfficientNet => "efficientnet-lite-pytorch",
         }
+    }
+
+    /// How a shape is fitted into pictures: cut to the object, as the published code has it, but for weights that have not
+    /// learnt on shapes: there the pose of one should not change its size.
+    pub fn frame(self) -> Frame {
+        if self == Scheme::EfficientNet { Frame::Sphere } else { Frame::Crop }
+    }
+
+    /// How pixels became numbers when the weights were learnt.
+    pub fn input(self) -> InputNormalisation {
+        if self == Scheme::EfficientNet { InputNormalisation::TENSORFLOW } else { InputNormalisation::IMAGENET }
     }
 
     /// For the header: whether the encoder has learnt anything.

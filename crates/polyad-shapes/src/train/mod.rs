@@ -10,7 +10,7 @@
 
 mod cache;
 mod dataset;
-mod loss;
+pub(crate) mod loss;
 mod pictures;
 mod recipe;
 mod run;

@@ -1,6 +1,5 @@
 //! Views as a network sees them in training: in random order, moved and mirrored.
 
-use crate::error::Result;
 use crate::random::Random;
 use crate::view_set::View;
 
@@ -72,12 +71,6 @@ impl Tally {
     pub fn accuracy(&self) -> Option<f64> {
         (self.count > 0).then(|| self.right as f64 / self.count as f64)
     }
-}
-
-/// Numbers of a tensor.
-pub(super) fn numbers<const D: usize>(tensor: burn::tensor::Tensor<D>) -> Result<Vec<f32>> {
-    let read = tensor.into_data().try_into_vec();
-    read.map_err(|error| crate::Error::Model(format!("its output does not read: {error}")))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What both stages share: the shapes, the state, the steps.
 
 use super::cache::{Cache, Key};
-use super::pictures::{Tally, jittered, numbers};
+use super::pictures::{Tally, jittered};
 use super::recipe::{Recipe, Schedule};
 use super::state::{Epoch, Position, States, record};
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::model::InputNormalisation;
 use crate::random::Random;
 use crate::view_set::{View, ViewSet};
-use crate::vsformer::VsFormer;
+use crate::vsformer::{VsFormer, numbers};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Tensor};

@@ -4,12 +4,12 @@
 //! 2. View Sets are classified, by AdamW: the whole network learns, or, on features computed once, encoder and head.
 
 use super::loss::{contrast, smoothed_cross_entropy};
-use super::pictures::{Tally, chosen, numbers};
+use super::pictures::{Tally, chosen};
 use super::recipe::Schedule;
 use super::run::{GROUP, Run, Sample};
 use crate::error::Result;
 use crate::view_set::{View, ViewSet};
-use crate::vsformer::{ViewClassifier, VsFormer, batch_views};
+use crate::vsformer::{ViewClassifier, VsFormer, batch_views, numbers};
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;

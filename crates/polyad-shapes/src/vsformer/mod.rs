@@ -20,4 +20,5 @@ pub use encoder::{Encoder, EncoderBlock};
 pub use head::{Head, HeadLayer};
 pub use initializer::{Backbone, Initializer, Projection, ViewClassifier};
 pub use network::VsFormer;
+pub(crate) use views::numbers;
 pub use views::{batch_views, transition};

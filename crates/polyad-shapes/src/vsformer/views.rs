@@ -3,6 +3,11 @@
 use crate::error::{Error, Result};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
+/// The numbers of a tensor that a network has given.
+pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    tensor.into_data().try_into_vec().map_err(|error| Error::Model(format!("its output does not read: {error}")))
+}
+
 /// Lays the views of several shapes out as one batch.
 ///
 /// # Shapes
