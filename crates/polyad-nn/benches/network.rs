@@ -1,12 +1,13 @@
-//! Image networks, forward, on the engine: `cargo bench --workspace --bench network [-- WORDS]`, the words being part of a
-//! line's name; `network_rivals.py` compares with PyTorch.
+//! Image networks: forward on the engine, and a training step (forward and all gradients) of the Burn module:
+//! `cargo bench --workspace --bench network [-- WORDS]`, the words being part of a line's name; `network_rivals.py` compares
+//! with PyTorch.
 //!
 //! Each line: milliseconds of the best run, mean processor time (all threads; on a machine that does other things too,
 //! the figure to compare), and operations per second of that processor time over the multiply-add peak of a
 //! core measured in the same run. `RAYON_NUM_THREADS=1` measures one core. `-- serve` answers lines `NETWORK BATCH SIDE
-//! SECONDS` with the two times in seconds.
+//! SECONDS`, or the same after `step`, with the two times in seconds.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use polyad_nn::backbone::alexnet::AlexNetConfig;
 use polyad_nn::backbone::efficientnet::EfficientNetConfig;
 use polyad_nn::backbone::resnet::ResNetConfig;
@@ -31,6 +32,45 @@ const NETWORKS: [(&str, usize, f64); 7] = [
 ];
 
 const BATCHES: [usize; 3] = [1, 12, 240];
+
+/// Name, side of a picture, pictures of a training step's batch.
+const STEPS: [(&str, usize, usize); 3] = [("small", 96, 64), ("resnet18", 96, 16), ("lite0", 96, 16)];
+
+/// What is measured, on pictures and their sizes.
+type Work = Box<dyn Fn(&[f32], [usize; 4]) -> Result<()>>;
+
+fn forward(name: &str) -> Result<Work> {
+    let engine = engine(name)?;
+    Ok(Box::new(move |pictures, sizes| engine.run(pictures, sizes).map(drop)))
+}
+
+/// Forward, a sum of squares, and the gradients of all weights.
+fn step(name: &str) -> Result<Work> {
+    fn work(run: impl Fn(Tensor<4>) -> Tensor<2> + 'static) -> Work {
+        Box::new(move |pictures, sizes| {
+            let images = TensorData::new(pictures.to_vec(), sizes);
+            let numbers = run(Tensor::from_data(images, &Device::flex().autodiff()));
+            std::hint::black_box(numbers.powf_scalar(2.0).sum().backward());
+            Ok(())
+        })
+    }
+    let device = Device::flex().autodiff();
+    Ok(match name {
+        "resnet18" => {
+            let net = ResNetConfig::resnet18().init(&device)?;
+            work(move |images| net.forward(images))
+        }
+        "lite0" => {
+            let net = EfficientNetConfig::lite0().init(&device)?;
+            work(move |images| net.forward(images))
+        }
+        "small" => {
+            let net = SmallNetConfig::default().init(&device)?;
+            work(move |images| net.forward(images))
+        }
+        _ => return Err(Error::config("bench", format!("no step of a network called {name}"))),
+    })
+}
 
 fn engine(name: &str) -> Result<Engine> {
     let device = Device::flex();
@@ -57,9 +97,9 @@ fn processor_time() -> Option<f64> {
 
 /// Best wall time and mean processor time of runs that take so many seconds together, two at least. The mean, because the
 /// system counts processor time in ticks: the least of short runs would be nothing at all.
-fn measure(engine: &Engine, batch: usize, side: usize, seconds: f64) -> Result<(f64, f64)> {
+fn measure(work: &Work, batch: usize, side: usize, seconds: f64) -> Result<(f64, f64)> {
     let pictures: Vec<f32> = (0..batch * 3 * side * side).map(|i| (i * 7919 % 1013) as f32 / 500.0 - 1.0).collect();
-    let run = || engine.run(&pictures, [batch, 3, side, side]);
+    let run = || work(&pictures, [batch, 3, side, side]);
     run()?;
     let mut wall = f64::INFINITY;
     let (before, begin) = (processor_time(), Instant::now());
@@ -75,18 +115,23 @@ fn measure(engine: &Engine, batch: usize, side: usize, seconds: f64) -> Result<(
 }
 
 fn serve() -> Result<()> {
-    let mut last: Option<(String, Engine)> = None;
+    let mut last: Option<(String, Work)> = None;
     for line in std::io::stdin().lock().lines().map_while(|line| line.ok()) {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let step_wanted = words.first() == Some(&"step");
+        if step_wanted {
+            words.remove(0);
+        }
         let numbers: Vec<f64> = words.iter().skip(1).filter_map(|word| word.parse().ok()).collect();
         let ([name, ..], [batch, side, seconds]) = (&words[..], &numbers[..]) else {
             return Err(Error::config("bench", format!("not NETWORK BATCH SIDE SECONDS: {line}")));
         };
-        if last.as_ref().is_none_or(|(known, _)| known != name) {
-            last = Some(((*name).to_owned(), engine(name)?));
+        let key = format!("{name} {step_wanted}");
+        if last.as_ref().is_none_or(|(known, _)| *known != key) {
+            last = Some((key, if step_wanted { step(name)? } else { forward(name)? }));
         }
-        if let Some((_, engine)) = &last {
-            let (wall, processor) = measure(engine, *batch as usize, *side as usize, *seconds)?;
+        if let Some((_, work)) = &last {
+            let (wall, processor) = measure(work, *batch as usize, *side as usize, *seconds)?;
             println!("{wall} {processor}");
         }
     }
@@ -107,17 +152,24 @@ fn main() -> Result<()> {
             if !line.contains(&words.join(" ")) {
                 continue;
             }
-            let engine = match &mut made {
-                Some(engine) => engine,
-                none => none.insert(engine(name)?),
+            let work = match &mut made {
+                Some(work) => work,
+                none => none.insert(forward(name)?),
             };
-            let (wall, processor) = measure(engine, batch, side, 2.0)?;
+            let (wall, processor) = measure(work, batch, side, 2.0)?;
             let share = 2e9 * operations * batch as f64 / processor / peak;
             println!(
                 "{line:24} {:9.2} ms {:9.2} ms of processor time  {share:.2} of peak",
                 wall * 1e3,
                 processor * 1e3
             );
+        }
+    }
+    for (name, side, batch) in STEPS {
+        let line = format!("step {name} {side} batch {batch}");
+        if line.contains(&words.join(" ")) {
+            let (wall, processor) = measure(&step(name)?, batch, side, 2.0)?;
+            println!("{line:24} {:9.2} ms {:9.2} ms of processor time", wall * 1e3, processor * 1e3);
         }
     }
     Ok(())

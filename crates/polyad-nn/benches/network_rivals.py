@@ -1,8 +1,8 @@
-"""Times image networks, forward, against PyTorch on the same cores, in one run, and prints ratios.
+"""Times image networks, forward and a training step, against PyTorch on the same cores, in one run, and prints ratios.
 
     python3 crates/polyad-nn/benches/network_rivals.py [--threads N] [--seconds S] [--batches 1,12,240] [NETWORK..]
 
-PyTorch in three ways: `eager`, `last` (channels-last), `frozen` (scripted, batch norms folded, frozen, optimised for
+A step is forward and the gradients of all weights, in PyTorch eager and channels-last. Forward, PyTorch in three ways: `eager`, `last` (channels-last), `frozen` (scripted, batch norms folded, frozen, optimised for
 inference). All four take turns, ROUNDS times; wall time is the best of all runs, processor time the best round's mean. A ratio is PyTorch's time over ours: above
 1 we are faster. The first ratios are of wall time, those in brackets of processor time, which is what counts where others
 use the machine. PyTorch is installed into target/rivals-network, unless the Python that runs this has it.
@@ -28,6 +28,7 @@ CASES = {
     "lite0": (224,),
     "small": (96,),
 }
+STEPS = {"small": (96, 64), "resnet18": (96, 16), "lite0": (96, 16)}
 
 
 def with_torch():
@@ -145,6 +146,19 @@ def variants(torch, make, x):
     yield "frozen", lambda: frozen(x)
 
 
+def steps(torch, make, x):
+    """Name, and what to run: the gradients of a sum of squares."""
+    for name, order in (("eager", torch.contiguous_format), ("last", torch.channels_last)):
+        model, y = make().train().to(memory_format=order), x.to(memory_format=order)
+
+        def run(model=model, y=y):
+            with torch.enable_grad():
+                model.zero_grad(set_to_none=True)
+                model(y).square().sum().backward()
+
+        yield name, run
+
+
 def measure(run, seconds):
     """Best wall time and mean processor time, as the benchmark takes them; two runs at least."""
     run()
@@ -179,6 +193,18 @@ def main():
         print(name, batch, side, args.seconds, file=ours.stdin, flush=True)
         return tuple(map(float, ours.stdout.readline().split()))
 
+    def compare(head, name, batch, side, rivals):
+        """`head` is what is asked of ours, and how the line begins."""
+        best = {key: (float("inf"), float("inf")) for key in ["ours", *rivals]}
+        for _ in range(ROUNDS):
+            turns = {"ours": engine(head + name, batch, side)}
+            turns |= {key: measure(run, args.seconds) for key, run in rivals.items()}
+            best = {key: tuple(map(min, best[key], turns[key])) for key in best}
+        wall, processor = best["ours"]
+        ratios = [f"{key} {best[key][0] / wall:5.2f} ({best[key][1] / processor:5.2f})" for key in rivals]
+        line = f"{head + name:13} {side:4} batch {batch:4} {wall * 1e3:9.2f} ms ({processor * 1e3:9.2f})"
+        print(line, *ratios, sep="  ", flush=True)
+
     print(f"PyTorch {torch.__version__}, {args.threads} threads; PyTorch's time over ours: wall (processor)")
     for name, sides in CASES.items():
         if args.networks and name not in args.networks:
@@ -186,16 +212,11 @@ def main():
         for side in sides:
             for batch in map(int, args.batches.split(",")):
                 x = torch.randn(batch, 3, side, side)
-                rivals = dict(variants(torch, networks(torch)[name], x))
-                best = {key: (float("inf"), float("inf")) for key in ["ours", *rivals]}
-                for _ in range(ROUNDS):
-                    turns = {"ours": engine(name, batch, side)}
-                    turns |= {key: measure(run, args.seconds) for key, run in rivals.items()}
-                    best = {key: tuple(map(min, best[key], turns[key])) for key in best}
-                wall, processor = best["ours"]
-                ratios = [f"{key} {best[key][0] / wall:5.2f} ({best[key][1] / processor:5.2f})" for key in rivals]
-                head = f"{name:9} {side:4} batch {batch:4} {wall * 1e3:9.2f} ms ({processor * 1e3:9.2f})"
-                print(head, *ratios, sep="  ", flush=True)
+                compare("", name, batch, side, dict(variants(torch, networks(torch)[name], x)))
+    for name, (side, batch) in STEPS.items():
+        if not args.networks or name in args.networks:
+            x = torch.randn(batch, 3, side, side)
+            compare("step ", name, batch, side, dict(steps(torch, networks(torch)[name], x)))
     ours.stdin.close()
     ours.wait()
 

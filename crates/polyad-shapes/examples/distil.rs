@@ -1,11 +1,12 @@
 //! Teaches a small model what a larger one sees, on generated shapes alone:
-//! `cargo run --release --example distil -- TEACHER OUT [SHAPES [EPOCHS]]`.
+//! `cargo run --release --example distil -- TEACHER OUT [SHAPES [EPOCHS [PAIRING]]]`.
 //!
-//! A run that was stopped goes on when it is started again. What the teacher said is kept in `OUT.cache`.
+//! A run that was stopped goes on when it is started again. What the teacher said is kept in `OUT.cache`. The teacher may be
+//! `builtin`. `models/README.md` says how the built-in model was made.
 
 use polyad_shapes::distil::{DistilOptions, distil};
 use polyad_shapes::job::{Job, Reporter};
-use polyad_shapes::model::Model;
+use polyad_shapes::model::Definition;
 use polyad_shapes::{Error, Result};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,16 +43,17 @@ impl Reporter for Lines {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [teacher, out, rest @ ..] = &arguments[..] else {
-        return Err(Error::Invalid("distil TEACHER OUT [SHAPES [EPOCHS]]".into()));
+        return Err(Error::Invalid("distil TEACHER OUT [SHAPES [EPOCHS [PAIRING]]]".into()));
     };
     let number = |place: usize| rest.get(place).map(|text| text.parse::<u64>()).transpose();
     let number = |place| number(place).map_err(|error| Error::Invalid(error.to_string()));
     let mut options = DistilOptions::default();
     options.shapes = number(0)?.unwrap_or(options.shapes);
     options.epochs = number(1)?.map_or(options.epochs, |epochs| epochs as usize);
+    options.pairing = number(2)?.map_or(options.pairing, |rounds| rounds as usize);
     let (out, cache) = (PathBuf::from(out), PathBuf::from(format!("{out}.cache")));
     let lines = Lines { done: AtomicU64::new(0), total: AtomicU64::new(0), began: Instant::now() };
     let running = AtomicBool::new(false);
-    distil(&Model::load(teacher.as_ref())?, &out, &cache, &options, Job::new(&lines, &running))?;
+    distil(&Definition::named(teacher.as_ref())?.into_model()?, &out, &cache, &options, Job::new(&lines, &running))?;
     Ok(())
 }

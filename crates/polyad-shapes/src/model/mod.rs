@@ -1,11 +1,13 @@
 //! A trained network with everything that using it needs: how shapes must be rendered, how pixels become numbers, what
 //! the classes are called.
 //!
-//! A model is one safetensors file whose metadata hold a JSON header ([`Header`]). [`Model`] reads, writes and runs it;
-//! [`import()`] makes one of PyTorch's checkpoints.
+//! A model is one safetensors file whose metadata hold a JSON header ([`Header`]). [`Definition`] reads and writes it,
+//! [`Model`] reads and runs it; [`import()`] makes one of PyTorch's checkpoints.
 
 mod batches;
+mod builtin;
 mod checkpoint;
+mod definition;
 mod file;
 mod header;
 pub mod import;
@@ -18,12 +20,14 @@ use crate::embedding::{Embedder, Embedding};
 use crate::error::{Error, Result};
 use crate::render::RenderSettings;
 use crate::view_set::ViewSet;
-use crate::vsformer::VsFormer;
-use burn::module::Module;
-use burn::tensor::Tensor;
+use crate::vsformer::{Encoder, Head, Projection, VsFormer, transition};
+use burn::tensor::{Bool, Tensor};
 use polyad_nn::engine::Engine;
+use std::path::Path;
 
+pub use builtin::{BUILTIN, builtin_bytes};
 pub use checkpoint::Checkpoint;
+pub use definition::Definition;
 pub use header::{Header, InputNormalisation, Precision};
 pub use import::import;
 
@@ -31,28 +35,30 @@ pub use import::import;
 #[derive(Debug)]
 pub struct Model {
     header: Header,
-    network: VsFormer,
-    /// The image network of `network`, made for speed.
+    /// The image network.
     engine: Engine,
+    projection: Option<Projection>,
+    encoder: Encoder,
+    head: Option<Head>,
 }
 
 impl Model {
-    /// Joins a network, in evaluation or in training, and its header. A header that does not fit the network is refused.
+    /// A network and its header, ready for use: see [`Definition::new`] and [`Definition::into_model`].
+    pub fn new(network: VsFormer, header: Header) -> Result<Self> {
+        Definition::new(network, header)?.into_model()
+    }
+
+    /// Reads a model. What is damaged, truncated, foreign, or newer than this version is refused, and told apart.
+    pub fn load(path: &Path) -> Result<Self> {
+        Definition::load(path)?.into_model()
+    }
+
+    /// The built-in model, which embeds any shape, in any pose, and knows no classes: see [`distil`](crate::distil).
     ///
-    /// Where the header wants half precision, the weights are rounded now, so that the model is what its file will hold.
-    /// Cost: the weights are read twice, for the checksum and for the engine.
-    pub fn new(network: VsFormer, mut header: Header) -> Result<Self> {
-        header.check()?;
-        // Running statistics are one update behind until `valid` brings them up to date.
-        let mut network = network.valid();
-        weights::check_shapes(&network, &header.architecture)?;
-        let tensors = weights::tensors(&network, header.precision)?;
-        if header.precision != Precision::F32 {
-            weights::apply(&mut network, weights::stored(&tensors), weights::Layout::Burn)?;
-        }
-        header.checksum = file::checksum(&header, &tensors)?;
-        let engine = network.initializer.backbone.engine()?;
-        Ok(Model { header, network, engine })
+    /// # Errors
+    /// None, unless this build of polyad is broken.
+    pub fn builtin() -> Result<Self> {
+        Definition::builtin()?.into_model()
     }
 
     /// Everything but the weights.
@@ -60,18 +66,19 @@ impl Model {
         &self.header
     }
 
-    /// The network, without autodiff; `train()` of it gives one that can be trained.
-    pub fn network(&self) -> &VsFormer {
-        &self.network
-    }
-
-    /// What the network's initializer makes of pictures, its image network on the engine.
+    /// What the network's initializer makes of pictures.
     ///
     /// # Shapes
     /// - images: `[n, 3, height, width]`, normalised
     /// - output: `[n, dim]`
     fn features(&self, images: Tensor<4>) -> Result<Tensor<2>> {
-        Ok(self.network.initializer.project(self.engine.forward(images)?))
+        let features = self.engine.forward(images)?;
+        Ok(self.projection.as_ref().map_or(features.clone(), |projection| projection.forward(features)))
+    }
+
+    /// From the features of shapes' views to their transition vectors: see [`VsFormer::encode`].
+    fn encode(&self, features: Tensor<3>, absent: Option<Tensor<2, Bool>>) -> Tensor<2> {
+        transition(self.encoder.forward(features, absent.clone()), absent)
     }
 
     /// Names of the classes; an error where it has none.

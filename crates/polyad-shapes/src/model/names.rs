@@ -64,7 +64,10 @@ fn published_backbone(rest: &str, kind: BackboneKind) -> Option<String> {
             ];
             renamed(&downsample(rest), &children)
         }
-        BackboneKind::EfficientNetLite0 | BackboneKind::Small => None,
+        BackboneKind::EfficientNetLite0
+        | BackboneKind::EfficientNetLite1
+        | BackboneKind::EfficientNetLite2
+        | BackboneKind::Small => None,
     }
 }
 
@@ -82,7 +85,10 @@ pub(super) fn torchvision(own: &str, kind: BackboneKind) -> Option<String> {
         BackboneKind::AlexNet => in_features(rest, &ALEXNET).map(|rest| format!("features.{rest}")),
         BackboneKind::Vgg11 => in_features(rest, &VGG11).map(|rest| format!("features.{rest}")),
         BackboneKind::ResNet18 | BackboneKind::ResNet34 | BackboneKind::ResNet50 => Some(downsample(rest)),
-        BackboneKind::EfficientNetLite0 | BackboneKind::Small => None,
+        BackboneKind::EfficientNetLite0
+        | BackboneKind::EfficientNetLite1
+        | BackboneKind::EfficientNetLite2
+        | BackboneKind::Small => None,
     }
 }
 

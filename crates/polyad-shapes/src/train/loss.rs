@@ -31,7 +31,7 @@ pub(crate) fn lengths(rows: Tensor<2>) -> Tensor<2> {
 /// # Shapes
 /// - vectors: `[n, width]`
 /// - output: one number; 0 where no class occurs twice
-pub(super) fn contrast(vectors: Tensor<2>, truth: &[usize]) -> Tensor<1> {
+pub(crate) fn contrast(vectors: Tensor<2>, truth: &[usize]) -> Tensor<1> {
     let n = truth.len();
     let device = vectors.device();
     let alike = |i: usize| truth.iter().enumerate().filter(move |(j, class)| *j != i && **class == truth[i]);

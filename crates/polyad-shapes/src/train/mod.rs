@@ -19,7 +19,7 @@ pub(crate) mod state;
 
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::model::{Header, InputNormalisation, Model};
+use crate::model::{Definition, Header, InputNormalisation, Model};
 use crate::source::{Failure, Source};
 use crate::vsformer::{ViewClassifier, VsFormer};
 use burn::module::Module;
@@ -117,9 +117,10 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     header.input = input;
     let timeless_curve: Vec<serde_json::Value> = curve.iter().map(timeless).collect();
     header.training = serde_json::json!({ "recipe": recipe, "curve": timeless_curve, "best": timeless(&best) });
-    let model = Model::new(network, header)?;
-    model.save(out)?;
+    let definition = Definition::new(network, header)?;
+    definition.save(out)?;
     states.clear()?;
+    let model = definition.into_model()?;
     Ok(Trained { model, curve, best, shapes: (learnt, validating), failures })
 }
 
@@ -185,8 +186,7 @@ fn beginning(recipe: &Recipe) -> Result<(VsFormer, InputNormalisation)> {
     // run has drawn by the time that it comes to them, which is less if it was stopped before.
     state::record(&network)?;
     let Some(path) = &recipe.begin else { return Ok((network, recipe.input)) };
-    let model = Model::load(path)?;
-    model.check_settings(&recipe.render)?;
+    let model = Definition::named(path)?;
     let begin = model.network().initializer.clone().train();
     if model.header().architecture.dim == recipe.architecture.dim {
         network.initializer = state::restore(network.initializer, state::record(&begin)?.to_vec())?;

@@ -1,7 +1,7 @@
 //! The numbers of a training run: ours for two cores, and the published ones.
 
 use crate::error::{Error, Result};
-use crate::model::{InputNormalisation, Model};
+use crate::model::{BUILTIN, Definition, InputNormalisation};
 use crate::render::{Frame, RenderSettings, Style};
 use crate::vsformer::{BackboneKind, VsFormerConfig};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use std::time::Duration;
 pub struct TrainOptions {
     /// The published schedule instead of ours.
     pub paper: bool,
-    /// The name of an image network, or a model to begin with.
+    /// The name of an image network, whose weights are drawn, or a model to begin with. Ours begins with the built-in model
+    /// where this is left out.
     pub initializer: Option<String>,
     /// Leave the initializer's weights as they are.
     pub freeze: bool,
@@ -251,7 +252,7 @@ impl Recipe {
 /// What a run begins with.
 struct Begin {
     kind: BackboneKind,
-    model: Option<(PathBuf, Model)>,
+    model: Option<(PathBuf, Definition)>,
     paper: bool,
     freeze: bool,
 }
@@ -259,18 +260,16 @@ struct Begin {
 impl Begin {
     fn find(options: &TrainOptions) -> Result<Self> {
         let (paper, freeze) = (options.paper, options.freeze);
-        let Some(name) = &options.initializer else {
-            let kind = if paper { BackboneKind::AlexNet } else { BackboneKind::Small };
-            return Ok(Begin { kind, model: None, paper, freeze });
-        };
+        let name = options.initializer.as_deref();
+        let name = name.unwrap_or(if paper { BackboneKind::AlexNet.name() } else { BUILTIN });
         match BackboneKind::parse(name) {
             Ok(kind) => Ok(Begin { kind, model: None, paper, freeze }),
             Err(unknown) => {
                 let path = Path::new(name);
-                if !path.is_file() {
+                if name != BUILTIN && !path.is_file() {
                     return Err(Error::Invalid(format!("{unknown}; nor is there a model at that path")));
                 }
-                let model = Model::load(path)?;
+                let model = Definition::named(path)?;
                 let kind = model.header().architecture.backbone;
                 Ok(Begin { kind, model: Some((path.to_owned(), model)), paper, freeze })
             }
@@ -325,7 +324,7 @@ mod tests {
         assert_eq!((paper.architecture.dim, paper.architecture.layers, paper.stage2.epochs), (512, 4, 300));
         let refused = [
             (TrainOptions { initializer: Some("resnet19".into()), ..TrainOptions::default() }, "resnet19"),
-            (TrainOptions { freeze: true, ..TrainOptions::default() }, "--freeze"),
+            (TrainOptions { freeze: true, initializer: Some("small".into()), ..TrainOptions::default() }, "--freeze"),
             (
                 TrainOptions { paper: true, bfloat16: true, ..TrainOptions::default() },
                 "alexnet is not trained in bfloat16",

@@ -22,13 +22,19 @@ pub enum BackboneKind {
     /// 3.4 M parameters, 1,280 features; without squeeze-and-excitation.
     #[serde(rename = "efficientnet-lite0")]
     EfficientNetLite0,
+    /// Deeper: 4.1 M parameters.
+    #[serde(rename = "efficientnet-lite1")]
+    EfficientNetLite1,
+    /// Deeper and wider: 4.8 M parameters.
+    #[serde(rename = "efficientnet-lite2")]
+    EfficientNetLite2,
     /// polyad's own for small views: by default 0.7 M parameters, 192 features.
     Small,
 }
 
 impl BackboneKind {
     /// All of them, in the order of the command line.
-    pub const ALL: [BackboneKind; 7] = [
+    pub const ALL: [BackboneKind; 9] = [
         Self::Small,
         Self::AlexNet,
         Self::Vgg11,
@@ -36,6 +42,8 @@ impl BackboneKind {
         Self::ResNet34,
         Self::ResNet50,
         Self::EfficientNetLite0,
+        Self::EfficientNetLite1,
+        Self::EfficientNetLite2,
     ];
 
     /// Its name on the command line and in files.
@@ -47,6 +55,8 @@ impl BackboneKind {
             Self::ResNet34 => "resnet34",
             Self::ResNet50 => "resnet50",
             Self::EfficientNetLite0 => "efficientnet-lite0",
+            Self::EfficientNetLite1 => "efficientnet-lite1",
+            Self::EfficientNetLite2 => "efficientnet-lite2",
             Self::Small => "small",
         }
     }
@@ -65,7 +75,7 @@ impl BackboneKind {
             Self::AlexNet | Self::Vgg11 => None,
             Self::ResNet18 | Self::ResNet34 => Some(512),
             Self::ResNet50 => Some(2048),
-            Self::EfficientNetLite0 => Some(1280),
+            Self::EfficientNetLite0 | Self::EfficientNetLite1 | Self::EfficientNetLite2 => Some(1280),
             Self::Small => Some(SmallNetConfig::FEATURES),
         }
     }
@@ -75,7 +85,8 @@ impl BackboneKind {
         match self {
             Self::AlexNet => polyad_nn::backbone::alexnet::AlexNetConfig::SMALLEST,
             Self::Vgg11 => polyad_nn::backbone::vgg::VggConfig::SMALLEST,
-            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::EfficientNetLite0 | Self::Small => 1,
+            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::Small => 1,
+            Self::EfficientNetLite0 | Self::EfficientNetLite1 | Self::EfficientNetLite2 => 1,
         }
     }
 }

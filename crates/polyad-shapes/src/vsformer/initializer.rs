@@ -34,7 +34,7 @@ pub enum Backbone {
     Vgg(Vgg),
     /// ResNet-18, -34 or -50.
     ResNet(ResNet),
-    /// EfficientNet-Lite0.
+    /// EfficientNet-Lite0, -Lite1 or -Lite2.
     EfficientNet(EfficientNet),
     /// The small one.
     Small(SmallNet),
@@ -61,6 +61,8 @@ impl Backbone {
             BackboneKind::ResNet18 => Backbone::ResNet(ResNetConfig::resnet18().init(device)?),
             BackboneKind::ResNet34 => Backbone::ResNet(ResNetConfig::resnet34().init(device)?),
             BackboneKind::EfficientNetLite0 => Backbone::EfficientNet(EfficientNetConfig::lite0().init(device)?),
+            BackboneKind::EfficientNetLite1 => Backbone::EfficientNet(EfficientNetConfig::lite1().init(device)?),
+            BackboneKind::EfficientNetLite2 => Backbone::EfficientNet(EfficientNetConfig::lite2().init(device)?),
             BackboneKind::Small => Backbone::Small(config.small().init(device)?),
             BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
         })
@@ -131,12 +133,21 @@ impl Initializer {
     /// - output: `[n, dim]`
     pub fn project(&self, features: Tensor<2>) -> Tensor<2> {
         match &self.projection {
-            Some(projection) => {
-                let numbers = projection.norm.forward(projection.linear.forward(features));
-                if projection.rectified { relu(numbers) } else { numbers }
-            }
+            Some(projection) => projection.forward(features),
             None => features,
         }
+    }
+}
+
+impl Projection {
+    /// From the image network's numbers to `dim`.
+    ///
+    /// # Shapes
+    /// - features: `[n, features]`
+    /// - output: `[n, dim]`
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        let numbers = self.norm.forward(self.linear.forward(features));
+        if self.rectified { relu(numbers) } else { numbers }
     }
 }
 

@@ -9,8 +9,8 @@ use polyad_shapes::vsformer::batch_views;
 
 fn agrees(name: &str) {
     let Some(case) = Case::read(name) else { return };
-    let model = case.model();
-    let network = model.network();
+    let definition = case.definition();
+    let network = definition.network();
     let views = case.config.views;
     let images = case.images();
 

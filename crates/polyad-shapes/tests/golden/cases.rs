@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use polyad_shapes::job::Job;
 use polyad_shapes::model::import::{ImportConfig, import_checkpoint};
-use polyad_shapes::model::{Checkpoint, Model};
+use polyad_shapes::model::{Checkpoint, Definition};
 use polyad_shapes::vsformer::VsFormerConfig;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -57,8 +57,8 @@ impl Case {
         self.state.iter().map(tensor).collect()
     }
 
-    /// The model that importing the case's parameters gives.
-    pub fn model(&self) -> Model {
+    /// The network that importing the case's parameters gives.
+    pub fn definition(&self) -> Definition {
         let config = ImportConfig { architecture: self.config.clone(), class_names: None };
         let checkpoint = Checkpoint::from_tensors(self.tensors()).expect("sizes that fit");
         import_checkpoint(checkpoint, Some(config), None, &Job::silent()).expect("a complete checkpoint")

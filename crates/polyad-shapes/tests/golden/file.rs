@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use polyad_shapes::embedding::Embedder;
-use polyad_shapes::model::{Header, Model, Precision};
+use polyad_shapes::model::{Definition, Header, Model, Precision};
 use polyad_shapes::render::{Frame, RenderSettings, Style};
 use polyad_shapes::view_set::{View, ViewSet};
 use polyad_shapes::vsformer::{BackboneKind, VsFormerConfig};
@@ -28,7 +28,7 @@ fn config(classes: Option<usize>) -> VsFormerConfig {
     VsFormerConfig { layers: 1, heads: 2, dim: 16, ..published }
 }
 
-fn model(precision: Precision) -> Model {
+fn definition(precision: Precision) -> Definition {
     let names = ["bolt", "nut", "ring"].map(String::from).to_vec();
     let network = config(Some(3)).init(&Device::flex()).expect("small sizes");
     let mut header = Header::new(config(Some(3)), settings(), Some(names));
@@ -36,7 +36,11 @@ fn model(precision: Precision) -> Model {
     // Losses as training leaves them: fractions of all digits, which must come back to the last bit.
     let losses: Vec<f64> = (1..200).map(|k| f64::from(k).sqrt() / 3.0).collect();
     header.training = serde_json::json!({ "seed": 7, "recipe": "none", "losses": losses });
-    Model::new(network, header).expect("a header that fits")
+    Definition::new(network, header).expect("a header that fits")
+}
+
+fn model(precision: Precision) -> Model {
+    definition(precision).into_model().expect("a network")
 }
 
 /// Views whose pixels a number decides.
@@ -53,10 +57,10 @@ fn shape(views: usize, seed: usize) -> ViewSet {
 }
 
 fn refused(bytes: &[u8]) -> String {
-    Model::from_bytes(bytes).expect_err("a file that is not right").to_string()
+    Definition::from_bytes(bytes).expect_err("a file that is not right").to_string()
 }
 
-fn bytes_of(model: &Model, folder: &Path) -> Vec<u8> {
+fn bytes_of(model: &Definition, folder: &Path) -> Vec<u8> {
     let path = folder.join("model");
     model.save(&path).expect("a temporary folder can be written");
     std::fs::read(path).expect("just written")
@@ -66,12 +70,15 @@ fn bytes_of(model: &Model, folder: &Path) -> Vec<u8> {
 fn a_model_read_back_is_the_model_written() {
     for precision in [Precision::F32, Precision::F16] {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let model = model(precision);
-        let bytes = bytes_of(&model, folder.path());
+        let written = definition(precision);
+        let numbers = written.network().num_params();
+        let bytes = bytes_of(&written, folder.path());
+        let read = Definition::load(&folder.path().join("model")).expect("just written");
+        assert!(bytes_of(&read, folder.path()) == bytes, "writing it again gives other bytes");
+        let model = written.into_model().expect("a network");
         let again = Model::load(&folder.path().join("model")).expect("just written");
         assert_eq!(again.header(), model.header());
         assert_eq!(again.identity(), model.identity());
-        assert!(bytes_of(&again, folder.path()) == bytes, "writing it again gives other bytes");
         let shapes = [shape(3, 1), shape(1, 2)];
         assert_eq!(again.embed(&shapes).expect("its own views"), model.embed(&shapes).expect("its own views"));
         let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").collect();
@@ -79,7 +86,7 @@ fn a_model_read_back_is_the_model_written() {
 
         // Names, shapes and header take some 20 kB; in half precision vectors, a fiftieth of all numbers, stay single.
         let each = if precision == Precision::F32 { 4 } else { 2 };
-        let (found, least) = (bytes.len(), each * model.network().num_params());
+        let (found, least) = (bytes.len(), each * numbers);
         assert!(
             (least..least + least / 25 + 30_000).contains(&found),
             "{found} bytes, {least} at least, in {precision:?}"
@@ -108,7 +115,7 @@ fn half_precision_hardly_changes_the_answers() {
 #[test]
 fn a_changed_byte_anywhere_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let bytes = bytes_of(&model(Precision::F32), folder.path());
+    let bytes = bytes_of(&definition(Precision::F32), folder.path());
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
     // Lengths, the text in steps that meet keys, digits and braces, and the weights.
     let places = (0..9).chain((9..header).step_by(97)).chain((header..bytes.len()).step_by(bytes.len() / 7));
@@ -123,7 +130,7 @@ fn a_changed_byte_anywhere_is_refused() {
 #[test]
 fn truncated_foreign_and_newer_files_are_told_apart() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let bytes = bytes_of(&model(Precision::F32), folder.path());
+    let bytes = bytes_of(&definition(Precision::F32), folder.path());
     for length in [9, 1000, bytes.len() / 2, bytes.len() - 1] {
         let message = refused(&bytes[..length]);
         assert!(message.contains("truncated"), "{length} bytes: {message}");
@@ -216,12 +223,13 @@ fn shapes_are_answered_in_order_whatever_stands_beside_them() {
 #[test]
 fn a_numpy_file_of_normalised_pictures_goes_straight_to_the_network() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = model(Precision::F32);
+    let definition = definition(Precision::F32);
     let count = 2 * 3 * 3 * SIZE * SIZE;
     let numbers: Vec<f32> = (0..count).map(|index| ((index * 37) % 101) as f32 / 50.0 - 1.0).collect();
     let images = Tensor::from_data(TensorData::new(numbers.clone(), [6, 3, SIZE, SIZE]), &Device::flex());
-    let expected = model.network().forward(images, &[3, 3]).expect("classes");
+    let expected = definition.network().forward(images, &[3, 3]).expect("classes");
     let expected: Vec<f32> = expected.into_data().try_into_vec().expect("float tensor");
+    let model = definition.into_model().expect("a network");
 
     let logits = |shape: &str, numbers: &[f32]| {
         let path = folder.path().join("x.npy");

@@ -68,8 +68,8 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// The image network: small, alexnet, vgg11, resnet18, resnet34, resnet50, efficientnet-lite0, or a model to begin
-    /// with
+    /// The image network, with weights drawn at random: small, alexnet, vgg11, resnet18, resnet34, resnet50,
+    /// efficientnet-lite0, efficientnet-lite1, efficientnet-lite2; or a model whose weights to begin with, as builtin
     #[arg(long, value_name = "I|MODEL")]
     pub initializer: Option<String>,
     /// Leave the initializer's weights as they are
@@ -113,16 +113,16 @@ pub struct ScheduleArgs {
 Example:
   polyad evaluate parts --model parts.model
   polyad evaluate parts --model parts.model --rotate 1
-  polyad evaluate other-parts --model parts.model --retrieval-only
+  polyad evaluate other-parts --retrieval-only
 
 The gallery of retrieval is the train split, the queries are the test split. With --retrieval-only every shape \
 queries all others, and the classes may be ones that the model has never seen.")]
 pub struct EvaluateArgs {
     /// Folder with a folder for each class
     pub dir: PathBuf,
-    /// The model
+    /// The model; without it the built-in one, which only retrieves
     #[arg(long)]
-    pub model: PathBuf,
+    pub model: Option<PathBuf>,
     /// The split to classify and to query with
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     pub split: String,

@@ -51,7 +51,7 @@ pub struct RenderArgs {
 #[command(after_help = "\
 Example:
   polyad classify unknown.stl photos/ --model demo/model
-  polyad classify unknown.stl --labelled my-parts --model lite0.model
+  polyad classify unknown.stl --labelled my-parts
   polyad classify --model demo/model --views-npy views.npy --logits
 
 The views of an .npy file are float32, [shapes, views, 3, height, width] or [views, 3, height, width], \
@@ -60,8 +60,8 @@ pub struct ClassifyArgs {
     /// Meshes, point clouds, archives, photographs, or folders of them
     #[arg(required_unless_present = "views_npy", conflicts_with = "views_npy", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// The model; an index given to --labelled brings its own
-    #[arg(long, required_unless_present = "labelled")]
+    /// The model; an index given to --labelled brings its own, and a folder can do with the built-in one
+    #[arg(long)]
     pub model: Option<PathBuf>,
     /// Let the neighbours in a folder of classes, or in its index, vote, whatever the model knows
     #[arg(long, value_name = "DIR|INDEX", conflicts_with = "views_npy")]
@@ -84,8 +84,8 @@ pub struct ClassifyArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  polyad index my-parts --out my-parts.index --model demo/model
   polyad index my-parts --out my-parts.index
+  polyad index my-parts --out known.index --model demo/model
 
 Running it again updates: unchanged files cost nothing, vanished ones leave. Files that cannot be read are \
 listed. The index keeps the model it was built with, so that later commands need none.")]
@@ -96,7 +96,7 @@ pub struct IndexArgs {
     /// Folder of the index
     #[arg(long, value_name = "INDEX")]
     pub out: PathBuf,
-    /// The model; needed the first time
+    /// The model; the built-in one where it is left out the first time
     #[arg(long)]
     pub model: Option<PathBuf>,
     /// Only take a shape, or all below a folder, out of the index, by the path it is listed under
@@ -109,7 +109,7 @@ pub struct IndexArgs {
 #[command(after_help = "\
 Example:
   polyad search my-parts.index wanted.stl -k 5
-  polyad search --in my-parts wanted.stl --model demo/model --sheet found.png
+  polyad search --in my-parts wanted.stl --sheet found.png
   polyad search my-parts.index front.jpg side.jpg
 
 Every mesh or cloud is a query of its own; all images together are one.")]
@@ -118,9 +118,9 @@ pub struct SearchArgs {
     #[arg(required = true, value_names = ["INDEX", "QUERY"], num_args = 1..)]
     pub paths: Vec<PathBuf>,
     /// Search a folder that has no index
-    #[arg(long = "in", value_name = "DIR", requires = "model")]
+    #[arg(long = "in", value_name = "DIR")]
     pub folder: Option<PathBuf>,
-    /// The model; an index brings its own
+    /// The model; an index brings its own, and a folder can do with the built-in one
     #[arg(long)]
     pub model: Option<PathBuf>,
     /// Neighbours to find

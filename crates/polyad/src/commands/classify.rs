@@ -43,11 +43,11 @@ pub fn run(args: &ClassifyArgs, printer: &Printer, job: Job) -> Result<Exit> {
     if let Some(labelled) = &args.labelled {
         return by_neighbours(args, labelled, printer, job);
     }
-    let Some(path) = &args.model else { return Err(Failure::usage("--model is needed")) };
-    let model = models::load(path)?;
+    let model = models::load(args.model.as_deref())?;
     if let Err(why) = model.classes() {
         let advice = "with --labelled DIR the neighbours in a folder of classes vote";
-        return Err(Failure::usage(why.in_file(path.display().to_string()).to_string()).with_hint(advice));
+        let file = models::name(args.model.as_deref());
+        return Err(Failure::usage(why.in_file(file).to_string()).with_hint(advice));
     }
     match &args.views_npy {
         Some(file) => print_logits(&model, file, printer),
@@ -59,10 +59,9 @@ pub fn run(args: &ClassifyArgs, printer: &Printer, job: Job) -> Result<Exit> {
 fn by_neighbours(args: &ClassifyArgs, labelled: &Path, printer: &Printer, job: Job) -> Result<Exit> {
     paths::exist(&[labelled])?;
     let is_index = labelled.join(models::IN_INDEX).is_file();
-    let model = match &args.model {
-        Some(model) => models::load(model)?,
-        None if is_index => models::of_index(None, labelled)?,
-        None => return Err(Failure::usage("--labelled with a folder needs --model")),
+    let model = match is_index {
+        true => models::of_index(args.model.as_deref(), labelled)?,
+        false => models::load(args.model.as_deref())?,
     };
     let shelf = if is_index { Shelf::of_index(labelled, &model)? } else { Shelf::of_folder(labelled, &model, job)? };
     let roots = shelf.roots()?;

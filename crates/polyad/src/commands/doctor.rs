@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Result};
 use crate::printer::Printer;
 use crate::table;
+use polyad_shapes::model::Definition;
 use polyad_simd::Level;
 use serde::Serialize;
 
@@ -19,6 +20,8 @@ struct Doctor {
     instruction_sets: InstructionSets,
     cores: usize,
     memory_bytes: Option<u64>,
+    /// What tells the built-in model from others.
+    builtin_model: String,
     model_formats: &'static [&'static str],
     import_formats: &'static [&'static str],
     mesh_formats: &'static [&'static str],
@@ -45,6 +48,7 @@ pub fn run(printer: &Printer) -> Result<Exit> {
         },
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         memory_bytes: memory_bytes(),
+        builtin_model: Definition::builtin()?.header().checksum.clone(),
         model_formats: &MODEL_FORMATS,
         import_formats: &IMPORT_FORMATS,
         mesh_formats: &MESH_FORMATS,
@@ -65,6 +69,7 @@ fn words(doctor: &Doctor) -> String {
         ("  absent", list(&sets.absent)),
         ("cores", doctor.cores.to_string()),
         ("memory", memory),
+        ("built-in model", doctor.builtin_model.clone()),
         ("models", list(doctor.model_formats)),
         ("imports", list(doctor.import_formats)),
         ("meshes", format!("{}, each also as .gz or inside a .zip", list(doctor.mesh_formats))),

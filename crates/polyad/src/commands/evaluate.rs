@@ -2,7 +2,7 @@
 
 use super::models;
 use crate::args::EvaluateArgs;
-use crate::failure::{Exit, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::printer::Printer;
 use crate::{paths, table};
 use polyad_shapes::evaluate::{EvaluateOptions, Evaluation, evaluate};
@@ -14,7 +14,12 @@ pub fn run(args: &EvaluateArgs, printer: &Printer, job: Job) -> Result<Exit> {
     for folder in args.cache.as_slice() {
         paths::new_folder(folder)?;
     }
-    let model = models::load(&args.model)?;
+    let model = models::load(args.model.as_deref())?;
+    if let Some(why) = model.classes().err().filter(|_| !args.retrieval_only) {
+        let file = models::name(args.model.as_deref());
+        let advice = "--retrieval-only measures what it finds alike";
+        return Err(Failure::usage(why.in_file(file).to_string()).with_hint(advice));
+    }
     let options = EvaluateOptions {
         split: args.split.clone(),
         rotate: args.rotate,

@@ -3,37 +3,53 @@
 use crate::failure::{Failure, Result};
 use crate::paths;
 use polyad_shapes::Error;
-use polyad_shapes::model::Model;
+use polyad_shapes::model::{BUILTIN, Model, builtin_bytes};
 use std::fs;
 use std::path::Path;
 
 /// Where an index keeps the model it was built with, so that a search need not be told.
 pub const IN_INDEX: &str = "model.safetensors";
 
-/// Loads a model that was named on the command line.
-pub fn load(path: &Path) -> Result<Model> {
-    paths::file(path, "a model")?;
-    Model::load(path).map_err(Failure::from)
+/// The file of the model that was named on the command line. There is none of the built-in one, which is meant where
+/// nothing is named.
+fn file_of(named: Option<&Path>) -> Option<&Path> {
+    named.filter(|path| *path != Path::new(BUILTIN))
 }
 
-/// The model named on the command line, or else the one that an index keeps.
-pub fn of_index(named: Option<&Path>, index: &Path) -> Result<Model> {
-    let kept = index.join(IN_INDEX);
-    match named {
-        Some(path) => load(path),
-        None if kept.is_file() => load(&kept),
-        None => Err(Failure::usage(format!("{} has no model yet, so --model is needed", index.display()))
-            .with_hint("`polyad demo --out demo` makes a model, demo/model")),
+/// How messages call the model that was named on the command line.
+pub fn name(named: Option<&Path>) -> String {
+    file_of(named).map_or_else(|| "the built-in model".to_owned(), |path| path.display().to_string())
+}
+
+/// Loads the model that was named on the command line.
+pub fn load(named: Option<&Path>) -> Result<Model> {
+    match file_of(named) {
+        Some(path) => {
+            paths::file(path, "a model")?;
+            Model::load(path).map_err(Failure::from)
+        }
+        None => Ok(Model::builtin()?),
     }
 }
 
+/// The model named on the command line, or else the one that an index keeps, or else the built-in one.
+pub fn of_index(named: Option<&Path>, index: &Path) -> Result<Model> {
+    let kept = index.join(IN_INDEX);
+    if named.is_none() && kept.is_file() { load(Some(&kept)) } else { load(named) }
+}
+
 /// Puts a copy of the model's file into an index that has none. The copy is byte for byte: a model's identity is a
-/// digest of its file.
+/// digest of its file, and another version of polyad may have another built-in model.
 pub fn keep(named: Option<&Path>, index: &Path) -> Result<()> {
     let kept = index.join(IN_INDEX);
-    let Some(model) = named.filter(|_| !kept.is_file()) else { return Ok(()) };
+    if kept.is_file() {
+        return Ok(());
+    }
     // Only one process writes to an index, so the name is free; what a killed one left there is written over.
     let unfinished = index.join("model.unfinished");
-    let copied = fs::copy(model, &unfinished).and_then(|_| fs::rename(&unfinished, &kept));
-    copied.map_err(|why| Error::io(&kept, why).into())
+    let copied = match file_of(named) {
+        Some(path) => fs::copy(path, &unfinished).map(|_| ()),
+        None => fs::write(&unfinished, builtin_bytes()),
+    };
+    copied.and_then(|()| fs::rename(&unfinished, &kept)).map_err(|why| Error::io(&kept, why).into())
 }

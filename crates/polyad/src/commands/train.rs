@@ -6,6 +6,7 @@ use crate::printer::Printer;
 use crate::{paths, table};
 use polyad_shapes::embedding::Embedder;
 use polyad_shapes::job::Job;
+use polyad_shapes::model::BUILTIN;
 use polyad_shapes::source;
 use polyad_shapes::train::{Epoch, TrainOptions, Trained, train};
 use polyad_shapes::vsformer::BackboneKind;
@@ -61,7 +62,7 @@ pub fn run(args: &TrainArgs, printer: &Printer, job: Job) -> Result<Exit> {
 /// Refuses what is neither an image network nor a model that exists.
 fn check_initializer(name: &str) -> Result<()> {
     match BackboneKind::parse(name) {
-        Err(unknown) if !Path::new(name).is_file() => {
+        Err(unknown) if name != BUILTIN && !Path::new(name).is_file() => {
             Err(Failure::usage(unknown.to_string()).with_hint("a model to begin with is named by its file"))
         }
         _ => Ok(()),

@@ -48,6 +48,8 @@ fn doctor_tells_what_is_present_used_and_absent() {
     let (present, absent) = (sets["present"].as_array().unwrap(), sets["absent"].as_array().unwrap());
     assert_eq!(present.len() + absent.len(), polyad_simd::Level::ALL.len());
     assert!(present.contains(&sets["used"]));
+    let builtin = polyad_shapes::model::Model::builtin().unwrap();
+    assert_eq!(doctor["builtin_model"], builtin.header().checksum.as_str());
     assert!(doctor["cores"].as_u64().unwrap() >= 1);
     assert!(doctor["model_formats"].as_array().unwrap().contains(&"safetensors".into()));
     let portable =

@@ -4,7 +4,7 @@
 use crate::shapes::{box_stl, put};
 use crate::support::{Run, finished, json_lines, names, polyad};
 use burn::tensor::Device;
-use polyad_shapes::model::{Header, Model};
+use polyad_shapes::model::{Definition, Header, builtin_bytes};
 use polyad_shapes::render::RenderSettings;
 use polyad_shapes::vsformer::{BackboneKind, VsFormerConfig};
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn put_model(path: &Path, seed: u64, classes: bool) {
     device.seed(seed);
     let network = sizes.init(&device).unwrap();
     let render = RenderSettings { views: "ring6".into(), size: 32, samples: 1, ..RenderSettings::default() };
-    Model::new(network, Header::new(sizes, render, classes.then_some(names))).unwrap().save(path).unwrap();
+    Definition::new(network, Header::new(sizes, render, classes.then_some(names))).unwrap().save(path).unwrap();
 }
 
 /// A folder of boxes, one of them twice and one broken, and a model.
@@ -93,6 +93,35 @@ fn neighbours_in_a_labelled_folder_or_its_index_vote() {
         // A shape of the folder does not vote on itself.
         let own = json(&folder, &[&["classify", "known/long/train/5.stl", "-k", "5"], labelled].concat());
         assert!((own[0]["top"][0]["p"].as_f64().unwrap() - 0.5).abs() < 1e-6, "{labelled:?}: {own:?}");
+    }
+}
+
+#[test]
+fn without_a_model_the_built_in_one_is_used() {
+    let folder = library();
+    let report = json(&folder, &["index", "parts", "--out", "parts.index"]);
+    assert_eq!(counts(&report[0]), [6, 0, 0, 0, 1]);
+    assert!(fs::read(folder.path().join("parts.index/model.safetensors")).unwrap() == builtin_bytes());
+    for shelf in [
+        &["search", "parts.index"][..],
+        &["search", "--in", "parts"],
+        &["search", "--in", "parts", "--model", "builtin"],
+    ] {
+        let found = json(&folder, &[shelf, &["parts/sub/copy.stl", "-k", "1"]].concat());
+        assert_eq!(found[0]["neighbours"][0]["path"], "parts/box 3.stl", "{shelf:?}");
+    }
+    for (class, length) in [("flat", 0.2), ("flat", 0.25), ("long", 5.0), ("long", 5.5)] {
+        put(folder.path(), format!("known/{class}/{length}.stl"), &box_stl([1.0, 1.0, length]));
+    }
+    let voted = json(&folder, &["classify", "parts/box 4.stl", "--labelled", "known", "-k", "2"]);
+    assert_eq!(voted[0]["top"][0]["class"], "long");
+    let measured = json(&folder, &["evaluate", "known", "--retrieval-only"]);
+    assert_eq!(measured[0]["retrieval"]["nn"], 1.0);
+    // It has no classes of its own.
+    for (line, hint) in [("classify parts", "--labelled"), ("evaluate known", "--retrieval-only")] {
+        let refused = run(&folder, line);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{line}");
+        assert!(refused.stderr.contains("no classes") && refused.stderr.contains(hint), "{}", refused.stderr);
     }
 }
 
@@ -184,13 +213,10 @@ fn models_and_indices_that_do_not_fit_are_refused() {
         ("index parts --out parts.index --model other", 1, "built with the model"),
         ("search parts.index parts/sub/copy.stl --model other", 1, "built with the model"),
         ("search hollow parts/sub/copy.stl --model model", 1, "not an index"),
-        ("search hollow parts/sub/copy.stl", 2, "--model is needed"),
-        ("index parts --out new.index", 2, "--model is needed"),
+        ("search hollow parts/sub/copy.stl", 1, "not an index"),
         ("index --out parts.index --remove parts/none.stl", 2, "parts/none.stl is not in the index"),
         ("search parts.index", 2, "no query"),
-        ("search --in parts parts/sub/copy.stl", 2, "--model"),
         ("classify parts --model blind", 2, "--labelled DIR"),
-        ("classify parts --labelled parts", 2, "needs --model"),
         ("classify parts --labelled missing --model blind", 2, "missing"),
         ("classify parts -k 3 --model model", 2, "--labelled"),
         ("classify parts --model junk", 1, "junk"),

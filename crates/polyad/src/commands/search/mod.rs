@@ -36,10 +36,9 @@ pub fn run(args: &SearchArgs, printer: &Printer, job: Job) -> Result<Exit> {
         (None, None) => {}
     }
     let named = sources::all(queries, job)?;
-    let model = match (&args.model, index) {
-        (Some(model), _) => models::load(model)?,
-        (None, Some(index)) => models::of_index(None, index)?,
-        (None, None) => return Err(Failure::usage("--in needs --model")),
+    let model = match index {
+        Some(index) => models::of_index(args.model.as_deref(), index)?,
+        None => models::load(args.model.as_deref())?,
     };
     let shelf = match (&args.folder, index) {
         (Some(folder), _) => Shelf::of_folder(folder, &model, job)?,

