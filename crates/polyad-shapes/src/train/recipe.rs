@@ -197,6 +197,8 @@ impl Recipe {
     fn ours(begin: &Begin) -> Self {
         let network = VsFormerConfig { layers: 2, ..begin.architecture() };
         let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
+        // Weights that see already are moved less.
+        let (epochs, rate) = if begin.model.is_some() { (3, 0.02) } else { (5, 0.05) };
         Recipe {
             architecture: network,
             begin: None,
@@ -205,7 +207,7 @@ impl Recipe {
             input: InputNormalisation::WHITE_IS_ZERO,
             rotations: 7,
             bfloat16: false,
-            stage1: Schedule { epochs: 5, rate: 0.05, warm_up: 0.25, cycle: 5, decay: 1.0 },
+            stage1: Schedule { epochs, rate, warm_up: 0.25, cycle: epochs, decay: 1.0 },
             stage1_batch: 64,
             stage1_decay: 5e-3,
             stage2: Schedule { epochs: 12, rate: 1e-3, warm_up: 1.0, cycle: 12, decay: 1.0 },
