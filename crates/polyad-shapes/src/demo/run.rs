@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{EvaluateOptions, Evaluation, Seen, look, measure};
 use crate::job::Job;
 use crate::metrics::retrieval::{LEVELS, rank};
+use crate::model::BUILTIN;
 use crate::normalise::{Pose, normalise};
 use crate::render::thumbnail;
 use crate::report::{Chart, Confusion, Curve, NeighbourRow, Report, Scale, Thumbnail};
@@ -71,6 +72,7 @@ pub fn run(dir: &Path, options: &DemoOptions, job: Job) -> Result<Demo> {
     write_parts(&parts, options, job)?;
     let model = dir.join("model");
     let settings = TrainOptions {
+        initializer: Some(BUILTIN.to_owned()),
         size: Some(SIZE),
         rotations: Some(0),
         stage1_epochs: Some(options.stage1_epochs),

@@ -14,8 +14,7 @@ use std::time::Duration;
 pub struct TrainOptions {
     /// The published schedule instead of ours.
     pub paper: bool,
-    /// The name of an image network, whose weights are drawn, or a model to begin with. Ours begins with the built-in model
-    /// where this is left out.
+    /// The name of an image network, whose weights are drawn, or a model to begin with.
     pub initializer: Option<String>,
     /// Leave the initializer's weights as they are.
     pub freeze: bool,
@@ -198,7 +197,7 @@ impl Recipe {
         let network = VsFormerConfig { layers: 2, ..begin.architecture() };
         let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
         // Weights that see already are moved less.
-        let (epochs, rate) = if begin.model.is_some() { (3, 0.02) } else { (5, 0.05) };
+        let (epochs, rate) = if begin.model.is_some() { (1, 0.02) } else { (5, 0.05) };
         Recipe {
             architecture: network,
             begin: None,
@@ -263,7 +262,7 @@ impl Begin {
     fn find(options: &TrainOptions) -> Result<Self> {
         let (paper, freeze) = (options.paper, options.freeze);
         let name = options.initializer.as_deref();
-        let name = name.unwrap_or(if paper { BackboneKind::AlexNet.name() } else { BUILTIN });
+        let name = name.unwrap_or(if paper { BackboneKind::AlexNet.name() } else { BackboneKind::Small.name() });
         match BackboneKind::parse(name) {
             Ok(kind) => Ok(Begin { kind, model: None, paper, freeze }),
             Err(unknown) => {

@@ -69,7 +69,8 @@ pub struct TrainArgs {
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// The image network, with weights drawn at random: small, alexnet, vgg11, resnet18, resnet34, resnet50,
-    /// efficientnet-lite0, efficientnet-lite1, efficientnet-lite2; or a model whose weights to begin with, as builtin
+    /// efficientnet-lite0, efficientnet-lite1, efficientnet-lite2; or a model whose weights to begin with, as builtin.
+    /// Left out: small, and with the published schedule alexnet
     #[arg(long, value_name = "I|MODEL")]
     pub initializer: Option<String>,
     /// Leave the initializer's weights as they are
