@@ -59,10 +59,7 @@ pub fn run(args: &ClassifyArgs, printer: &Printer, job: Job) -> Result<Exit> {
 fn by_neighbours(args: &ClassifyArgs, labelled: &Path, printer: &Printer, job: Job) -> Result<Exit> {
     paths::exist(&[labelled])?;
     let is_index = labelled.join(models::IN_INDEX).is_file();
-    let model = match is_index {
-        true => models::of_index(args.model.as_deref(), labelled)?,
-        false => models::load(args.model.as_deref())?,
-    };
+    let model = models::of_index(args.model.as_deref(), labelled)?;
     let shelf = if is_index { Shelf::of_index(labelled, &model)? } else { Shelf::of_folder(labelled, &model, job)? };
     let roots = shelf.roots()?;
     let (queries, failures) = query::prepare(sources::all(&args.paths, job)?, &model, job)?;
