@@ -78,7 +78,7 @@ fn encode_batch(model: &Model, counts: &[usize], features: &[f32]) -> Result<Vec
     let dim = model.header.architecture.dim;
     let rows = Tensor::<2>::from_data(TensorData::new(features.to_vec(), [features.len() / dim, dim]), &Device::flex());
     let (views, absent) = batch_views(rows, counts)?;
-    let transition = model.encode(views, absent);
+    let transition = model.encoder.pooled(views, absent);
     let logits = model.head.as_ref().map(|head| head.forward(transition.clone()));
     let logits = logits.map(|logits| Ok::<_, Error>((logits.dims()[1], numbers(logits)?))).transpose()?;
     let sets = numbers(transition)?;

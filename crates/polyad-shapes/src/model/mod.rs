@@ -20,8 +20,8 @@ use crate::embedding::{Embedder, Embedding};
 use crate::error::{Error, Result};
 use crate::render::RenderSettings;
 use crate::view_set::ViewSet;
-use crate::vsformer::{Encoder, Head, Projection, VsFormer, transition};
-use burn::tensor::{Bool, Tensor};
+use crate::vsformer::{Encoder, Head, Projection, VsFormer};
+use burn::tensor::Tensor;
 use polyad_nn::engine::Engine;
 use std::path::Path;
 
@@ -73,12 +73,10 @@ impl Model {
     /// - output: `[n, dim]`
     fn features(&self, images: Tensor<4>) -> Result<Tensor<2>> {
         let features = self.engine.forward(images)?;
-        Ok(self.projection.as_ref().map_or(features.clone(), |projection| projection.forward(features)))
-    }
-
-    /// From the features of shapes' views to their transition vectors: see [`VsFormer::encode`].
-    fn encode(&self, features: Tensor<3>, absent: Option<Tensor<2, Bool>>) -> Tensor<2> {
-        transition(self.encoder.forward(features, absent.clone()), absent)
+        Ok(match &self.projection {
+            Some(projection) => projection.forward(features),
+            None => features,
+        })
     }
 
     /// Names of the classes; an error where it has none.

@@ -1,6 +1,7 @@
 //! The encoder: pre-norm blocks in which the views of a shape take notice of each other.
 
 use super::config::VsFormerConfig;
+use super::views::transition;
 use crate::error::Result;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -83,6 +84,15 @@ impl Encoder {
     /// - output: `[shapes, views, dim]`; rows of absent views mean nothing
     pub fn forward(&self, views: Tensor<3>, absent: Option<Tensor<2, Bool>>) -> Tensor<3> {
         self.blocks.iter().fold(views, |x, block| block.forward(x, absent.clone()))
+    }
+
+    /// The views of each shape, when they have taken notice of each other, as one vector.
+    ///
+    /// # Shapes
+    /// - views, absent: as in [`Encoder::forward`]
+    /// - output: `[shapes, 2 * dim]`
+    pub fn pooled(&self, views: Tensor<3>, absent: Option<Tensor<2, Bool>>) -> Tensor<2> {
+        transition(self.forward(views, absent.clone()), absent)
     }
 }
 

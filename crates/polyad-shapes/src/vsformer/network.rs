@@ -4,7 +4,7 @@ use super::config::VsFormerConfig;
 use super::encoder::Encoder;
 use super::head::Head;
 use super::initializer::Initializer;
-use super::views::{batch_views, transition};
+use super::views::batch_views;
 use crate::error::{Error, Result};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
@@ -49,7 +49,7 @@ impl VsFormer {
     /// - absent: `[shapes, views]`, true where there is no view; `None`: all are there
     /// - output: `[shapes, 2 * dim]`
     pub fn encode(&self, features: Tensor<3>, absent: Option<Tensor<2, Bool>>) -> Tensor<2> {
-        transition(self.encoder.forward(features, absent.clone()), absent)
+        self.encoder.pooled(features, absent)
     }
 
     /// Turns transition vectors into a score for each class. A network without classes has none.
