@@ -16,7 +16,7 @@ pub struct TrainOptions {
     pub paper: bool,
     /// The name of an image network, whose weights are drawn, or a model to begin with.
     pub initializer: Option<String>,
-    /// Leave the initializer's weights as they are.
+    /// Leave the image network's weights as they are; what comes after it learns.
     pub freeze: bool,
     /// Cameras, as in [`RenderSettings::views`].
     pub views: Option<String>,
@@ -101,7 +101,7 @@ pub struct Recipe {
     pub architecture: VsFormerConfig,
     /// A model to begin with.
     pub begin: Option<PathBuf>,
-    /// Stage 1 is left out, and stage 2 leaves the initializer alone.
+    /// Stage 1 is left out, and stage 2 leaves the image network alone.
     pub freeze: bool,
     /// How shapes are drawn.
     pub render: RenderSettings,
@@ -122,7 +122,7 @@ pub struct Recipe {
     pub stage2: Schedule,
     /// Shapes of a batch.
     pub stage2_batch: usize,
-    /// Stage 2 trains encoder and head only, on features computed once.
+    /// Stage 2 trains all but the image network, on its features, computed once.
     pub stage2_frozen: bool,
     /// The last epochs of stage 2, after its schedule: they refine the whole network, by AdamW. There may be none.
     pub refining: Schedule,
@@ -255,16 +255,15 @@ struct Begin {
     kind: BackboneKind,
     model: Option<(PathBuf, Definition)>,
     paper: bool,
-    freeze: bool,
 }
 
 impl Begin {
     fn find(options: &TrainOptions) -> Result<Self> {
-        let (paper, freeze) = (options.paper, options.freeze);
+        let paper = options.paper;
         let name = options.initializer.as_deref();
         let name = name.unwrap_or(if paper { BackboneKind::AlexNet.name() } else { BackboneKind::Small.name() });
         match BackboneKind::parse(name) {
-            Ok(kind) => Ok(Begin { kind, model: None, paper, freeze }),
+            Ok(kind) => Ok(Begin { kind, model: None, paper }),
             Err(unknown) => {
                 let path = Path::new(name);
                 if name != BUILTIN && !path.is_file() {
@@ -272,7 +271,7 @@ impl Begin {
                 }
                 let model = Definition::named(path)?;
                 let kind = model.header().architecture.backbone;
-                Ok(Begin { kind, model: Some((path.to_owned(), model)), paper, freeze })
+                Ok(Begin { kind, model: Some((path.to_owned(), model)), paper })
             }
         }
     }
@@ -284,7 +283,7 @@ impl Begin {
             Some((_, model)) => {
                 let own = &model.header().architecture;
                 // An encoder over all that a large network says of a view would be larger than that.
-                let dim = if self.freeze { own.dim } else { own.dim.min(published.dim) };
+                let dim = own.dim.min(published.dim);
                 VsFormerConfig { dim, widths: own.widths.clone(), rectified: own.rectified, ..published }
             }
             None if self.paper => published,

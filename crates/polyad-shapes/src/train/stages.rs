@@ -1,7 +1,8 @@
 //! The two stages of VSFormer's training (Sun et al., arXiv 2409.09254).
 //!
 //! 1. Every view is classified alone, by SGD: the initializer learns to see.
-//! 2. View Sets are classified, by AdamW: the whole network learns, or, on features computed once, encoder and head.
+//! 2. View Sets are classified, by AdamW: the whole network learns, or, on what the image network says of each view,
+//!    computed once, all that comes after it.
 
 use super::loss::{contrast, smoothed_cross_entropy};
 use super::pictures::{Tally, chosen};
@@ -87,7 +88,7 @@ impl Run<'_> {
         Ok(tally)
     }
 
-    /// A stage that sees View Sets, from where the position says. `frozen` leaves the initializer as it is.
+    /// A stage that sees View Sets, from where the position says. `frozen` leaves the image network as it is.
     pub fn sets(
         &mut self,
         mut network: VsFormer,
@@ -95,7 +96,7 @@ impl Run<'_> {
         (schedule, size): (Schedule, usize),
         frozen: bool,
     ) -> Result<VsFormer> {
-        // An initializer that stays as it is gives the same features in every epoch.
+        // An image network that stays as it is gives the same features in every epoch.
         let features = if frozen { Some(self.all_features(&network, self.train)?) } else { None };
         let validation = if frozen { Some(self.all_features(&network, self.validation)?) } else { None };
         let batches = self.train.len().div_ceil(size);
@@ -110,7 +111,10 @@ impl Run<'_> {
                 let samples: Vec<Sample> = indices.iter().map(|index| self.train[*index]).collect();
                 let classes: Vec<usize> = samples.iter().map(|sample| sample.class).collect();
                 let (rows, counts) = match &features {
-                    Some(features) => self.some_features(features, indices, batch)?,
+                    Some(features) => {
+                        let (rows, counts) = self.some_features(features, indices, batch)?;
+                        (network.initializer.project(rows), counts)
+                    }
                     None => self.some_views(&network, &samples, batch)?,
                 };
                 let (views, absent) = batch_views(rows, &counts)?;
@@ -144,7 +148,7 @@ impl Run<'_> {
         order
     }
 
-    /// The initializer's features of all views of samples, a list of numbers for each.
+    /// The image network's features of all views of samples, a list of numbers for each.
     fn all_features(&self, network: &VsFormer, samples: &[Sample]) -> Result<Vec<Vec<f32>>> {
         self.job.reporter().begin("features", samples.len() as u64);
         let features = self.all_features_quietly(network, samples);
@@ -153,17 +157,16 @@ impl Run<'_> {
     }
 
     fn all_features_quietly(&self, network: &VsFormer, samples: &[Sample]) -> Result<Vec<Vec<f32>>> {
-        let initializer = network.initializer.valid();
-        let engine = initializer.backbone.engine()?;
-        let dim = self.recipe.architecture.dim;
+        let engine = network.initializer.backbone.valid().engine()?;
+        let width = self.recipe.architecture.features();
         let mut all = Vec::with_capacity(samples.len());
         for samples in samples.chunks(GROUP) {
             let sets = self.load(samples)?;
             let views: Vec<&View> = sets.iter().flat_map(|set| &set.views).collect();
-            let rows = self.infer(&views, |images| Ok(initializer.project(engine.forward(images)?)))?;
+            let rows = self.infer(&views, |images| Ok(engine.forward(images)?))?;
             let mut rest = &rows[..];
             for set in &sets {
-                let (own, others) = rest.split_at(set.views.len() * dim);
+                let (own, others) = rest.split_at(set.views.len() * width);
                 all.push(own.to_vec());
                 rest = others;
             }
@@ -174,16 +177,16 @@ impl Run<'_> {
 
     /// The features of some views of each of a batch's shapes, and how many each has.
     fn some_features(&self, features: &[Vec<f32>], indices: &[usize], batch: usize) -> Result<(Tensor<2>, Vec<usize>)> {
-        let dim = self.recipe.architecture.dim;
+        let width = self.recipe.architecture.features();
         let mut random = self.random(4, batch);
         let (mut rows, mut counts) = (Vec::new(), Vec::new());
         for index in indices {
             let own = &features[*index];
-            let views = self.chosen(own.len() / dim, &mut random);
+            let views = self.chosen(own.len() / width, &mut random);
             counts.push(views.len());
-            views.iter().for_each(|view| rows.extend_from_slice(&own[view * dim..(view + 1) * dim]));
+            views.iter().for_each(|view| rows.extend_from_slice(&own[view * width..(view + 1) * width]));
         }
-        let shape = [rows.len() / dim, dim];
+        let shape = [rows.len() / width, width];
         Ok((Tensor::from_data(TensorData::new(rows, shape), &Self::device()), counts))
     }
 
@@ -206,15 +209,15 @@ impl Run<'_> {
 
     fn validate_sets(&self, network: &VsFormer, features: &[Vec<f32>]) -> Result<Tally> {
         let network = network.valid();
-        let dim = self.recipe.architecture.dim;
+        let width = self.recipe.architecture.features();
         let mut tally = Tally::default();
         for (features, samples) in features.chunks(GROUP).zip(self.validation.chunks(GROUP)) {
             self.job.check()?;
-            let counts: Vec<usize> = features.iter().map(|own| own.len() / dim).collect();
+            let counts: Vec<usize> = features.iter().map(|own| own.len() / width).collect();
             let rows = features.concat();
-            let shape = [rows.len() / dim, dim];
+            let shape = [rows.len() / width, width];
             let rows = Tensor::<2>::from_data(TensorData::new(rows, shape), &Device::flex());
-            let (views, absent) = batch_views(rows, &counts)?;
+            let (views, absent) = batch_views(network.initializer.project(rows), &counts)?;
             let logits = numbers(network.logits(network.encode(views, absent))?)?;
             tally.add(&logits, &samples.iter().map(|sample| sample.class).collect::<Vec<_>>());
         }
