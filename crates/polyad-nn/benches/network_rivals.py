@@ -210,7 +210,7 @@ def main():
         if args.networks and name not in args.networks:
             continue
         for side in sides:
-            for batch in map(int, args.batches.split(",")):
+            for batch in [int(batch) for batch in args.batches.split(",") if batch]:
                 x = torch.randn(batch, 3, side, side)
                 compare("", name, batch, side, dict(variants(torch, networks(torch)[name], x)))
     for name, (side, batch) in STEPS.items():

@@ -190,7 +190,7 @@ fn tile<S: Simd, const T: usize, const O: usize>(
     T
 }
 
-/// The gradient of a convolution's weights from one image, added to `gradient`, which is packed like the weights:
+/// The gradient of a convolution's weights from some images, added to `gradient`, which is packed like the weights:
 /// `gradient[o, t.weight, c] += Σ over pixels of input[t.input + pixel, c] · output_gradient[o, pixel]`.
 ///
 /// 8 channels of a tap times two output blocks are summed in registers over all pixels.
@@ -217,6 +217,12 @@ pub struct WeightGradient<'a> {
     pub rows: usize,
     /// Output pixels a row.
     pub pixels: usize,
+    /// Images.
+    pub images: usize,
+    /// Numbers from an image's input to the next image's.
+    pub input_image: usize,
+    /// Numbers from an image's output gradient to the next image's.
+    pub output_image: usize,
 }
 
 impl WeightGradient<'_> {
@@ -226,15 +232,16 @@ impl WeightGradient<'_> {
     ///
     /// Where an offset leads out of a buffer.
     pub fn run(self, level: Level, gradient: &mut [f32]) {
-        if self.rows == 0 || self.pixels == 0 || self.blocks == 0 || self.taps.is_empty() {
+        if self.rows == 0 || self.pixels == 0 || self.blocks == 0 || self.images == 0 || self.taps.is_empty() {
             return;
         }
         let last = |grid: Grid| grid.at(self.rows - 1, self.pixels - 1);
         let far = |f: fn(&Tap) -> usize| self.taps.iter().map(f).max().unwrap_or(0);
         assert!((1..=LANES).contains(&self.channels), "1 to 16 channels of a block");
         // Groups of 8 or 4 channels are read whole.
-        assert!(last(self.input_grid) + far(|t| t.input) + LANES <= self.input.len(), "input too short");
-        let read = (self.blocks - 1) * self.output_block + last(self.output_grid) + LANES;
+        let (inputs, outputs) = ((self.images - 1) * self.input_image, (self.images - 1) * self.output_image);
+        assert!(inputs + last(self.input_grid) + far(|t| t.input) + LANES <= self.input.len(), "input too short");
+        let read = outputs + (self.blocks - 1) * self.output_block + last(self.output_grid) + LANES;
         assert!(read <= self.output.len(), "output gradient too short");
         let written = (self.blocks - 1) * self.weights_block + far(|t| t.weight) + LANES * LANES;
         assert!(written <= gradient.len(), "weight gradient too short");
@@ -282,14 +289,15 @@ fn outer<S: Simd, const C: usize, const O: usize>(
     channel: usize,
 ) -> usize {
     let mut sums = [[simd.splat(0.0); O]; C];
-    // SAFETY: `WeightGradient::run` has checked that the last pixel of the last row lies inside `input` with all 16
-    // channels of the farthest tap, and inside `output` in the last block; all offsets here are at most those.
+    // SAFETY: `WeightGradient::run` has checked that the last pixel of the last row of the last image lies inside
+    // `input` with all 16 channels of the farthest tap, and inside `output` in the last block; all offsets here are at most those.
     unsafe {
         let x = job.input.as_ptr().add(tap.input + channel);
         let g = job.output.as_ptr().add(block * job.output_block);
-        for row in 0..job.rows {
-            let x = x.add(job.input_grid.at(row, 0));
-            let g = g.add(job.output_grid.at(row, 0));
+        for line in 0..job.images * job.rows {
+            let (image, row) = (line / job.rows, line % job.rows);
+            let x = x.add(image * job.input_image + job.input_grid.at(row, 0));
+            let g = g.add(image * job.output_image + job.output_grid.at(row, 0));
             for pixel in 0..job.pixels {
                 let x = x.add(pixel * job.input_grid.pixel);
                 let g = g.add(pixel * job.output_grid.pixel);

@@ -86,8 +86,16 @@ impl Sizes {
         .run(level, output);
     }
 
-    fn add_gradient(&self, input: &[f32], upstream: &[f32], level: Level, gradient: &mut [f32]) {
+    /// Numbers of an image of the output.
+    fn output_numbers(&self) -> usize {
+        self.blocks * self.output_block()
+    }
+
+    fn add_gradient(&self, images: usize, input: &[f32], upstream: &[f32], level: Level, gradient: &mut [f32]) {
         WeightGradient {
+            images,
+            input_image: self.input_numbers(LANES),
+            output_image: self.output_numbers(),
             input,
             input_grid: self.input_grid(),
             taps: &self.taps(),
@@ -133,7 +141,7 @@ fn every_level_agrees_with_double_precision() {
         let input = numbers(sizes.input_numbers(sizes.channels), 1);
         let unused = (LANES - sizes.channels) * LANES;
         let weights = numbers(sizes.blocks * WEIGHTS - unused, 2);
-        let mut expected = vec![(0.0, 0.0); sizes.blocks * sizes.output_block()];
+        let mut expected = vec![(0.0, 0.0); sizes.output_numbers()];
         sizes.terms(|x, w, to| add(&mut expected[to], input[x], weights[w]));
         for level in levels() {
             let mut output = vec![f32::NAN; expected.len()];
@@ -147,18 +155,23 @@ fn every_level_agrees_with_double_precision() {
 fn every_level_has_the_gradient_of_weights_in_double_precision() {
     for (index, sizes) in SIZES.into_iter().enumerate() {
         // Channels are read in whole groups.
-        let input = numbers(sizes.input_numbers(LANES), 3);
-        let upstream = numbers(sizes.blocks * sizes.output_block(), 4);
+        let images = 1 + index % 3;
+        let (before, after) = (sizes.input_numbers(LANES), sizes.output_numbers());
+        let (input, upstream) = (numbers(images * before, 3), numbers(images * after, 4));
         let mut expected = vec![(0.0, 0.0); sizes.blocks * WEIGHTS];
-        sizes.terms(|x, w, from| add(&mut expected[w], input[x], upstream[from]));
+        for image in 0..images {
+            let (input, upstream) = (&input[image * before..], &upstream[image * after..]);
+            sizes.terms(|x, w, from| add(&mut expected[w], input[x], upstream[from]));
+        }
         for level in levels() {
             let mut gradient = vec![0.0; expected.len()];
-            sizes.add_gradient(&input, &upstream, level, &mut gradient);
+            sizes.add_gradient(images, &input, &upstream, level, &mut gradient);
             // Channels of a group that are not used have a gradient too, which nobody reads.
             for start in (0..expected.len()).step_by(LANES * LANES) {
                 let range = start..start + sizes.channels * LANES;
                 let what = format!("sizes {index} on {level}, from {start}");
-                assert_close(&gradient[range.clone()], &expected[range], sizes.rows * sizes.pixels, &what);
+                let terms = images * sizes.rows * sizes.pixels;
+                assert_close(&gradient[range.clone()], &expected[range], terms, &what);
             }
         }
     }

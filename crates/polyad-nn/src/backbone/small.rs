@@ -3,7 +3,7 @@
 //! A stem and one residual block (He et al., arXiv 1512.03385) a stage, each halving the picture; no max-pool. It lives
 //! in blocked layout from the stem to the pooling.
 
-use crate::blocked::{self, Precision};
+use crate::blocked::{self, Cut, Padding, Precision};
 use crate::error::{Error, Result};
 use crate::norm::{BatchNorm, BatchNormConfig};
 use burn::module::{Initializer, Module, Param};
@@ -91,10 +91,10 @@ impl Convolution {
         })
     }
 
-    fn forward(&self, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool, precision: Precision) -> Tensor<5> {
+    fn forward(&self, x: Tensor<5>, residual: Option<Tensor<5>>, cut: Cut, precision: Precision) -> Tensor<5> {
         let weight = self.weight.val();
-        let padding = weight.dims()[2] / 2;
-        blocked::norm(&self.norm, blocked::conv2d(x, weight, self.stride, padding, precision), residual, relu)
+        let padding = Padding::even(weight.dims()[2] / 2);
+        blocked::norm(&self.norm, blocked::conv2d(x, weight, self.stride, padding, precision), residual, cut)
     }
 }
 
@@ -107,12 +107,12 @@ impl SmallNet {
     /// - output: `[n, width]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let stem = &self.stem;
-        let x = blocked::stem(x, stem.weight.val(), stem.stride, 1);
-        let mut x = blocked::norm(&stem.norm, x, None, true);
+        let x = blocked::stem(x, stem.weight.val(), stem.stride, Padding::even(1));
+        let mut x = blocked::norm(&stem.norm, x, None, Cut::RELU);
         for block in &self.blocks {
-            let shortcut = block.shortcut.forward(x.clone(), None, false, self.precision);
-            let inner = block.first.forward(x, None, true, self.precision);
-            x = block.second.forward(inner, Some(shortcut), true, self.precision);
+            let shortcut = block.shortcut.forward(x.clone(), None, Cut::NONE, self.precision);
+            let inner = block.first.forward(x, None, Cut::RELU, self.precision);
+            x = block.second.forward(inner, Some(shortcut), Cut::RELU, self.precision);
         }
         blocked::mean_pool(x)
     }

@@ -3,13 +3,13 @@
 //!
 //! The convolutions are torchvision's `features.{0, 3, 6, 8, 11, 13, 16, 18}`; the two linear layers are VSFormer's own.
 
+use crate::blocked::{self, Cut, Input, Padding};
 use crate::error::{Result, nonzero};
 use burn::module::{Initializer, Module};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::module::{adaptive_avg_pool2d, max_pool2d};
-use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Device, Tensor};
 
 /// How a [`Vgg`] is made.
@@ -72,10 +72,13 @@ impl Vgg {
     /// - input: `[n, 3, height, width]`, at least [`VggConfig::SMALLEST`] a side
     /// - output: `[n, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let map = self.features.iter().enumerate().fold(input, |x, (index, convolution)| {
-            let x = relu(convolution.forward(x));
-            if POOLED.contains(&index) { max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2])) } else { x }
-        });
+        let (mut x, mut channels) = (Input::Pictures(input), 0);
+        for (index, convolution) in self.features.iter().enumerate() {
+            let map = blocked::biased(convolution, x, Padding::even(1), Cut::RELU);
+            x = Input::Blocked(if POOLED.contains(&index) { blocked::max_pool(map, 2, 2, 0) } else { map });
+            channels = convolution.weight.dims()[0];
+        }
+        let map = x.planar(channels);
         let flat = adaptive_avg_pool2d(map, [SIDE, SIDE]).flatten::<2>(1, 3);
         let hidden = self.dropout.forward(relu(self.fc1.forward(flat)));
         self.dropout.forward(relu(self.fc2.forward(hidden)))

@@ -2,13 +2,14 @@
 //!
 //! Images are `[n, blocks, height, width, 16]`, weights `[out, in, kernel, kernel]` as everywhere else: they are packed
 //! here, at each call, which costs one pass over them. Threads take images; the gradient of the weights is summed in
-//! [`GROUPS`] fixed groups of images, so the bits do not depend on the number of threads.
+//! fixed groups of images, so the bits do not depend on the number of threads. Small maps take the way of [`batched`].
 //!
 //! 1. Forward: each image is padded with zeros into scratch, then `polyad_simd::conv` writes its output.
 //! 2. Gradient of the input: a convolution of the output's gradient with transposed weights. With stride s the input
 //!    pixels fall into s × s phases, each with the taps that reach it, so no zeros are multiplied.
 //! 3. Gradient of the weights: for each tap an outer product summed over pixels.
 
+use super::{Padding, batched};
 use polyad_simd::LANES;
 use polyad_simd::conv::{Convolution, Grid, Tap, WeightGradient};
 use polyad_simd::level;
@@ -24,7 +25,7 @@ pub struct Geometry {
     pub images: usize,
     /// Input channels.
     pub inputs: usize,
-    /// Output channels, a multiple of 16.
+    /// Output channels.
     pub outputs: usize,
     /// Input rows.
     pub height: usize,
@@ -35,7 +36,7 @@ pub struct Geometry {
     /// Input pixels from an output pixel to the next.
     pub stride: usize,
     /// Zeros around the input.
-    pub padding: usize,
+    pub padding: Padding,
     /// Whether the input is planar, `[n, inputs, height, width]` with at most 16 channels, rather than blocked.
     pub planar: bool,
 }
@@ -43,24 +44,24 @@ pub struct Geometry {
 impl Geometry {
     /// Output rows.
     pub fn out_height(&self) -> usize {
-        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
+        self.padding.windows([self.height, self.width], self.kernel, self.stride)[0]
     }
     /// Output pixels a row.
     pub fn out_width(&self) -> usize {
-        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
+        self.padding.windows([self.height, self.width], self.kernel, self.stride)[1]
     }
     pub(super) fn in_blocks(&self) -> usize {
         self.inputs.div_ceil(LANES)
     }
-    fn out_blocks(&self) -> usize {
-        self.outputs / LANES
+    pub(super) fn out_blocks(&self) -> usize {
+        self.outputs.div_ceil(LANES)
     }
     pub(super) fn input_len(&self) -> usize {
         let channels = if self.planar { self.inputs } else { self.in_blocks() * LANES };
         channels * self.height * self.width
     }
     pub(super) fn output_len(&self) -> usize {
-        self.outputs * self.out_height() * self.out_width()
+        self.out_blocks() * self.out_block()
     }
     fn taps_per_block(&self) -> usize {
         self.kernel * self.kernel
@@ -69,8 +70,13 @@ impl Geometry {
     fn weights_block(&self) -> usize {
         self.in_blocks() * self.taps_per_block() * LANES * LANES
     }
-    fn padded(&self) -> (usize, usize) {
-        (self.height + 2 * self.padding, self.width + 2 * self.padding)
+    pub(super) fn padded(&self) -> (usize, usize) {
+        let [height, width] = self.padding.around([self.height, self.width]);
+        (height, width)
+    }
+    /// Whether an image is already what a kernel reads.
+    fn is_ready(&self) -> bool {
+        !self.planar && self.padding == Padding::NONE
     }
     fn padded_len(&self) -> usize {
         let (height, width) = self.padded();
@@ -93,6 +99,11 @@ impl Geometry {
             }
         }
         (Grid { start: 0, row: self.stride * width * LANES, pixel: self.stride * LANES }, taps)
+    }
+    /// Zeros around the output's gradient, so that every tap of every phase stays inside.
+    pub(super) fn border(&self) -> usize {
+        let Padding { before: [above, left], after: [below, right] } = self.padding;
+        self.kernel + self.stride + above.max(left).max(below).max(right)
     }
     fn out_grid(&self) -> Grid {
         Grid { start: 0, row: self.out_width() * LANES, pixel: LANES }
@@ -134,13 +145,27 @@ fn unpack(g: &Geometry, packed: &[f32]) -> Vec<f32> {
     weights
 }
 
-/// Copies one image into the middle of `padded`, whose border is zero and stays so.
+/// Room for one padded image, where one is needed.
+fn scratch(g: &Geometry) -> Vec<f32> {
+    vec![0.0; if g.is_ready() { 0 } else { g.padded_len() }]
+}
+
+/// One image as kernels read it: itself, or copied into the middle of `padded`, whose border is zero and stays so.
+fn ready<'a>(g: &Geometry, image: &'a [f32], padded: &'a mut [f32]) -> &'a [f32] {
+    if g.is_ready() {
+        return image;
+    }
+    pad(g, image, padded);
+    padded
+}
+
 fn pad(g: &Geometry, image: &[f32], padded: &mut [f32]) {
     let (padded_height, padded_width) = g.padded();
+    let [above, left] = g.padding.before;
     if g.planar {
         for (channel, plane) in image.chunks_exact(g.height * g.width).enumerate() {
             for (y, row) in plane.chunks_exact(g.width).enumerate() {
-                let start = ((y + g.padding) * padded_width + g.padding) * LANES + channel;
+                let start = ((y + above) * padded_width + left) * LANES + channel;
                 for (x, &value) in row.iter().enumerate() {
                     padded[start + x * LANES] = value;
                 }
@@ -150,7 +175,7 @@ fn pad(g: &Geometry, image: &[f32], padded: &mut [f32]) {
         let row_len = g.width * LANES;
         for (line, row) in image.chunks_exact(row_len).enumerate() {
             let (block, y) = (line / g.height, line % g.height);
-            let start = ((block * padded_height + y + g.padding) * padded_width + g.padding) * LANES;
+            let start = ((block * padded_height + y + above) * padded_width + left) * LANES;
             padded[start..start + row_len].copy_from_slice(row);
         }
     }
@@ -159,15 +184,17 @@ fn pad(g: &Geometry, image: &[f32], padded: &mut [f32]) {
 /// The convolution, `[n, outputs / 16, out_height, out_width, 16]`.
 pub fn forward(g: &Geometry, input: &[f32], weights: &[f32]) -> Vec<f32> {
     let packed = pack(g, weights, false);
+    if g.is_small() {
+        return batched::forward(g, input, &packed);
+    }
     let (input_grid, taps) = g.window();
     let level = level();
     let mut output = vec![0.0; g.images * g.output_len()];
     output.par_chunks_exact_mut(g.output_len()).zip(input.par_chunks_exact(g.input_len())).for_each_init(
-        || vec![0.0; g.padded_len()],
+        || scratch(g),
         |padded, (output, image)| {
-            pad(g, image, padded);
             let convolution = Convolution {
-                input: padded,
+                input: ready(g, image, padded),
                 input_grid,
                 weights: &packed,
                 weights_block: g.weights_block(),
@@ -187,8 +214,9 @@ pub fn forward(g: &Geometry, input: &[f32], weights: &[f32]) -> Vec<f32> {
 
 /// Input pixels `phase, phase + stride, …` along one axis: how many there are, and the pairs of a kernel position that
 /// reaches them and the output pixel, relative to the first, that it comes from.
-pub(super) fn phase(g: &Geometry, phase: usize, size: usize) -> (usize, Vec<(usize, isize)>) {
-    let reach = |k: usize| (phase + g.padding) as isize - k as isize;
+pub(super) fn phase(g: &Geometry, axis: usize, phase: usize) -> (usize, Vec<(usize, isize)>) {
+    let size = [g.height, g.width][axis];
+    let reach = |k: usize| (phase + g.padding.before[axis]) as isize - k as isize;
     let stride = g.stride as isize;
     let taps = (0..g.kernel).filter(|&k| reach(k).rem_euclid(stride) == 0).map(|k| (k, reach(k).div_euclid(stride)));
     (size.saturating_sub(phase).div_ceil(g.stride), taps.collect())
@@ -197,10 +225,14 @@ pub(super) fn phase(g: &Geometry, phase: usize, size: usize) -> (usize, Vec<(usi
 /// The gradient of the input, in the input's own layout.
 pub fn input_gradient(g: &Geometry, weights: &[f32], output_gradient: &[f32]) -> Vec<f32> {
     let packed = pack(g, weights, true);
+    if g.is_small()
+        && let Some(gradient) = batched::input_gradient(g, &packed, output_gradient)
+    {
+        return gradient;
+    }
     let level = level();
     let (out_height, out_width) = (g.out_height(), g.out_width());
-    // The output's gradient padded so that every tap of every phase stays inside.
-    let border = g.kernel + g.stride + g.padding;
+    let border = g.border();
     let (padded_height, padded_width) = (out_height + 2 * border, out_width + 2 * border);
     let padded_len = g.out_blocks() * padded_height * padded_width * LANES;
     let blocked_len = g.in_blocks() * g.height * g.width * LANES;
@@ -209,8 +241,8 @@ pub fn input_gradient(g: &Geometry, weights: &[f32], output_gradient: &[f32]) ->
     let mut phases = Vec::new();
     for phase_y in 0..g.stride.min(g.height) {
         for phase_x in 0..g.stride.min(g.width) {
-            let (rows, taps_y) = phase(g, phase_y, g.height);
-            let (pixels, taps_x) = phase(g, phase_x, g.width);
+            let (rows, taps_y) = phase(g, 0, phase_y);
+            let (pixels, taps_x) = phase(g, 1, phase_x);
             let mut taps = Vec::new();
             for block in 0..g.out_blocks() {
                 for &(ky, y) in &taps_y {
@@ -267,43 +299,63 @@ pub fn input_gradient(g: &Geometry, weights: &[f32], output_gradient: &[f32]) ->
     gradient
 }
 
+/// Numbers of images whose part in the gradient of the weights is summed before weights are touched: 256 KiB.
+const TOGETHER: usize = 1 << 16;
+
 /// The gradient of the weights, `[out, in, kernel, kernel]`.
 pub fn weight_gradient(g: &Geometry, input: &[f32], output_gradient: &[f32]) -> Vec<f32> {
     let (input_grid, taps) = g.window();
     let level = level();
-    let len = g.out_blocks() * g.weights_block();
-    let group = g.images.div_ceil(GROUPS).max(1);
-    let mut parts: Vec<Vec<f32>> = input
-        .par_chunks(group * g.input_len())
-        .zip(output_gradient.par_chunks(group * g.output_len()))
-        .map(|(images, gradients)| {
-            let mut padded = vec![0.0; g.padded_len()];
-            let mut sum = vec![0.0; len];
-            for (image, output) in images.chunks_exact(g.input_len()).zip(gradients.chunks_exact(g.output_len())) {
-                pad(g, image, &mut padded);
+    // Pairs of output blocks are dealt out, and where there are few of them, groups of images too.
+    let ranges = g.out_blocks().div_ceil(2).clamp(1, GROUPS);
+    let blocks = g.out_blocks().div_ceil(2).div_ceil(ranges) * 2;
+    let ranges = g.out_blocks().div_ceil(blocks);
+    let group = g.images.div_ceil(GROUPS.div_ceil(ranges)).max(1);
+    let groups = g.images.div_ceil(group);
+    let image = if g.is_ready() { g.input_len() } else { g.padded_len() };
+    let together = (TOGETHER / (image + g.output_len())).clamp(1, group);
+    let parts: Vec<Vec<f32>> = (0..ranges * groups)
+        .into_par_iter()
+        .map(|task| {
+            let first = task / groups * blocks;
+            let blocks = blocks.min(g.out_blocks() - first);
+            let images = task % groups * group..g.images.min((task % groups + 1) * group);
+            let mut padded = vec![0.0; if g.is_ready() { 0 } else { together * image }];
+            let mut sum = vec![0.0; blocks * g.weights_block()];
+            for start in images.clone().step_by(together) {
+                let count = together.min(images.end - start);
+                let images = &input[start * g.input_len()..(start + count) * g.input_len()];
+                if !g.is_ready() {
+                    for (image, padded) in images.chunks_exact(g.input_len()).zip(padded.chunks_exact_mut(image)) {
+                        pad(g, image, padded);
+                    }
+                }
                 let gradient = WeightGradient {
-                    input: &padded,
+                    input: if g.is_ready() { images } else { &padded },
                     input_grid,
                     taps: &taps,
                     channels: g.channels(),
-                    output,
+                    output: &output_gradient[start * g.output_len() + first * g.out_block()..],
                     output_grid: g.out_grid(),
                     output_block: g.out_block(),
                     weights_block: g.weights_block(),
-                    blocks: g.out_blocks(),
+                    blocks,
                     rows: g.out_height(),
                     pixels: g.out_width(),
+                    images: count,
+                    input_image: image,
+                    output_image: g.output_len(),
                 };
                 gradient.run(level, &mut sum);
             }
             sum
         })
         .collect();
-    // A fixed order of additions, numbers in parallel.
-    let mut total = parts.pop().unwrap_or_else(|| vec![0.0; len]);
-    total.par_chunks_mut(4096).enumerate().for_each(|(i, total)| {
-        for part in &parts {
-            for (sum, x) in total.iter_mut().zip(&part[i * 4096..]) {
+    // A fixed order of additions.
+    let mut total = vec![0.0; g.out_blocks() * g.weights_block()];
+    total.par_chunks_mut(blocks * g.weights_block()).zip(parts.par_chunks(groups)).for_each(|(total, parts)| {
+        for part in parts {
+            for (sum, x) in total.iter_mut().zip(part) {
                 *sum += x;
             }
         }

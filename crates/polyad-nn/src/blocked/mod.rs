@@ -1,9 +1,11 @@
 //! Image networks in blocked layout: channels by 16, innermost, so that a vector is 16 channels of a pixel.
 //!
-//! Tensors are `[n, channels / 16, height, width, 16]`. On the processor (`Flex`) the operations are kernels of our own,
+//! Tensors are `[n, ⌈channels / 16⌉, height, width, 16]`; channels beyond the last are zero. On the processor (`Flex`) the operations are kernels of our own,
 //! forward and backward; on other devices the same functions are composed of Burn's operations, which are also the
 //! definition that the kernels are tested against.
 
+mod batched;
+mod channelwise;
 mod convolution;
 mod norm;
 mod ops;
@@ -12,9 +14,13 @@ mod tiles;
 use crate::has_kernels;
 use crate::norm::BatchNorm;
 use burn::backend::Dispatch;
-use burn::tensor::{Tensor, module, ops::ConvOptions};
+use burn::nn::conv::Conv2d;
+use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{Tensor, module};
+use channelwise::{ChannelwiseOps, Slide};
 use ops::{BlockedOps, NormOptions, Stride};
 use polyad_simd::LANES;
+pub use polyad_simd::conv::Cut;
 
 /// What convolutions multiply where gradients are on; sums are in single precision either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,18 +33,67 @@ pub enum Precision {
     Bfloat16,
 }
 
+/// Zeros around an image: rows, then pixels of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Padding {
+    /// Before the first.
+    pub before: [usize; 2],
+    /// Behind the last.
+    pub after: [usize; 2],
+}
+
+impl Padding {
+    /// No zeros.
+    pub const NONE: Padding = Padding::even(0);
+
+    /// As many on each side.
+    pub const fn even(zeros: usize) -> Self {
+        Padding { before: [zeros; 2], after: [zeros; 2] }
+    }
+
+    /// The size of a padded image.
+    pub fn around(&self, size: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| self.before[axis] + size[axis] + self.after[axis])
+    }
+
+    /// How many windows of a kernel fit into the padded image.
+    ///
+    /// # Panics
+    /// Where the kernel is larger than that.
+    pub fn windows(&self, size: [usize; 2], kernel: usize, stride: usize) -> [usize; 2] {
+        self.around(size).map(|padded| {
+            assert!(padded >= kernel, "a kernel of {kernel} does not fit into {padded} padded pixels");
+            (padded - kernel) / stride + 1
+        })
+    }
+}
+
 fn from_planar(x: Tensor<4>) -> Tensor<5> {
     let [n, c, h, w] = x.dims();
-    x.reshape([n, c / LANES, LANES, h, w]).permute([0, 1, 3, 4, 2])
+    let blocks = c.div_ceil(LANES);
+    let x = if c < blocks * LANES {
+        Tensor::cat(vec![x.clone(), Tensor::zeros([n, blocks * LANES - c, h, w], &x.device())], 1)
+    } else {
+        x
+    };
+    x.reshape([n, blocks, LANES, h, w]).permute([0, 1, 3, 4, 2])
 }
 
-fn to_planar(x: Tensor<5>) -> Tensor<4> {
+/// The channels that there are, `[n, channels, height, width]`.
+///
+/// # Shapes
+/// - `x`: `[n, ⌈channels / 16⌉, height, width, 16]`
+fn to_planar(x: Tensor<5>, channels: usize) -> Tensor<4> {
     let [n, blocks, h, w, lanes] = x.dims();
-    x.permute([0, 1, 4, 2, 3]).reshape([n, blocks * lanes, h, w])
+    let x = x.permute([0, 1, 4, 2, 3]).reshape([n, blocks * lanes, h, w]);
+    if channels < blocks * lanes { x.narrow(1, 0, channels) } else { x }
 }
 
-fn options(stride: usize, padding: usize) -> ConvOptions<2> {
-    ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1)
+/// The definition: Burn's convolution of a padded image.
+fn composed_conv(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: Padding, groups: usize) -> Tensor<5> {
+    let Padding { before: [top, left], after: [bottom, right] } = padding;
+    let x = if padding == Padding::NONE { x } else { x.pad((left, right, top, bottom), PadMode::Constant(0.0)) };
+    from_planar(module::conv2d(x, weight, None, ConvOptions::new([stride; 2], [0; 2], [1; 2], groups)))
 }
 
 /// A convolution of planar images with at most 16 channels, such as pictures, into blocked layout; no bias.
@@ -46,14 +101,14 @@ fn options(stride: usize, padding: usize) -> ConvOptions<2> {
 /// # Shapes
 ///
 /// - `x`: `[n, in, height, width]`, `in` at most 16
-/// - `weight`: `[out, in, kernel, kernel]`, `out` a multiple of 16
-/// - output: `[n, out / 16, (height + 2 padding − kernel) / stride + 1, …, 16]`
-pub fn stem(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> Tensor<5> {
+/// - `weight`: `[out, in, kernel, kernel]`
+/// - output: `[n, ⌈out / 16⌉, windows of the padded height, of the padded width, 16]`
+pub fn stem(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: Padding) -> Tensor<5> {
     if has_kernels(&x.device()) {
         let how = Stride { stride, padding, precision: Precision::Single };
         Tensor::from_dispatch(Dispatch::blocked_conv(x.into_dispatch(), weight.into_dispatch(), how))
     } else {
-        from_planar(module::conv2d(x, weight, None, options(stride, padding)))
+        composed_conv(x, weight, stride, padding, 1)
     }
 }
 
@@ -61,69 +116,158 @@ pub fn stem(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> T
 ///
 /// # Shapes
 ///
-/// - `x`: `[n, in / 16, height, width, 16]`
-/// - `weight`: `[out, in, kernel, kernel]`, `in` and `out` multiples of 16
-/// - output: `[n, out / 16, (height + 2 padding − kernel) / stride + 1, …, 16]`
-pub fn conv2d(x: Tensor<5>, weight: Tensor<4>, stride: usize, padding: usize, precision: Precision) -> Tensor<5> {
+/// - `x`: `[n, ⌈in / 16⌉, height, width, 16]`
+/// - `weight`: `[out, in, kernel, kernel]`
+/// - output: `[n, ⌈out / 16⌉, windows of the padded height, of the padded width, 16]`
+pub fn conv2d(x: Tensor<5>, weight: Tensor<4>, stride: usize, padding: Padding, precision: Precision) -> Tensor<5> {
     if has_kernels(&x.device()) {
         let precision = if x.device().is_autodiff() { precision } else { Precision::Single };
         let how = Stride { stride, padding, precision };
         Tensor::from_dispatch(Dispatch::blocked_conv(x.into_dispatch(), weight.into_dispatch(), how))
     } else {
-        from_planar(module::conv2d(to_planar(x), weight, None, options(stride, padding)))
+        let inputs = weight.dims()[1];
+        composed_conv(to_planar(x, inputs), weight, stride, padding, 1)
     }
 }
 
-/// `act(norm(x) + residual)`, batch normalisation as [`BatchNorm::forward`] does it: with batch statistics, and running
+/// A convolution in which each channel has a kernel of its own; no bias.
+///
+/// # Shapes
+///
+/// - `x`: `[n, ⌈channels / 16⌉, height, width, 16]`
+/// - `weight`: `[channels, 1, kernel, kernel]`
+/// - output: `[n, ⌈channels / 16⌉, windows of the padded height, of the padded width, 16]`
+pub fn depthwise(x: Tensor<5>, weight: Tensor<4>, stride: usize, padding: Padding) -> Tensor<5> {
+    let [channels, _, kernel, _] = weight.dims();
+    if has_kernels(&x.device()) {
+        let how = Slide { kernel, stride, padding };
+        Tensor::from_dispatch(Dispatch::blocked_depthwise(x.into_dispatch(), weight.into_dispatch(), how))
+    } else {
+        composed_conv(to_planar(x, channels), weight, stride, padding, channels)
+    }
+}
+
+/// The greatest number of each window; padding takes no part. Where several are, the gradient goes to the first.
+///
+/// # Shapes
+///
+/// - `x`: `[n, blocks, height, width, 16]`
+/// - output: `[n, blocks, windows of the padded height, of the padded width, 16]`
+pub fn max_pool(x: Tensor<5>, kernel: usize, stride: usize, padding: usize) -> Tensor<5> {
+    if has_kernels(&x.device()) {
+        let how = Slide { kernel, stride, padding: Padding::even(padding) };
+        Tensor::from_dispatch(Dispatch::blocked_max_pool(x.into_dispatch(), how))
+    } else {
+        let channels = x.dims()[1] * LANES;
+        let pairs = [(padding, padding); 2];
+        let options = burn::tensor::ops::MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]);
+        from_planar(module::max_pool2d(to_planar(x, channels), options.with_padding_pairs(pairs)))
+    }
+}
+
+/// `cut(norm(x) + residual)`, batch normalisation as [`BatchNorm::forward`] does it: with batch statistics, and running
 /// ones updated, where gradients are on and the layer trains; with running ones otherwise.
 ///
 /// # Shapes
 ///
-/// - `x`, `residual`, output: `[n, channels / 16, height, width, 16]`
-pub fn norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool) -> Tensor<5> {
+/// - `x`, `residual`, output: `[n, ⌈channels / 16⌉, height, width, 16]`
+pub fn norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, cut: Cut) -> Tensor<5> {
     let device = x.device();
-    let [n, _, h, w, _] = x.dims();
+    let [n, blocks, h, w, _] = x.dims();
     let numbers = n * h * w;
     let trains = device.is_autodiff() && norm.training.is_enabled() && numbers > 1;
     if !has_kernels(&device) || (device.is_autodiff() && !trains) {
-        return composed_norm(norm, x, residual, relu);
+        return composed_norm(norm, x, residual, cut);
     }
-    let none = || Tensor::<1>::empty([0], &device);
     let residual = match residual {
         Some(r) => r.into_dispatch(),
-        None => none().into_dispatch(),
+        None => Tensor::<1>::empty([0], &device).into_dispatch(),
+    };
+    // Channels that only fill a block stay zero.
+    let fill = |channels: Tensor<1>| {
+        let missing = blocks * LANES - channels.dims()[0];
+        let zeros = (missing > 0).then(|| Tensor::zeros([missing], &device));
+        Tensor::cat([channels].into_iter().chain(zeros).collect(), 0)
     };
     if !trains {
         let scale = norm.gamma.val() / (norm.running_var.value_sync() + norm.epsilon).sqrt();
         let shift = norm.beta.val() - norm.running_mean.value_sync() * scale.clone();
-        let y =
-            Dispatch::blocked_affine(x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch(), residual, relu);
-        return Tensor::from_dispatch(y);
+        let (scale, shift) = (fill(scale).into_dispatch(), fill(shift).into_dispatch());
+        return Tensor::from_dispatch(Dispatch::blocked_affine(x.into_dispatch(), scale, shift, residual, cut));
     }
-    let options = NormOptions { relu, epsilon: norm.epsilon };
-    let (gamma, beta) = (norm.gamma.val().into_dispatch(), norm.beta.val().into_dispatch());
+    let options = NormOptions { cut, epsilon: norm.epsilon };
+    let channels = norm.gamma.dims()[0];
+    let (gamma, beta) = (fill(norm.gamma.val()).into_dispatch(), fill(norm.beta.val()).into_dispatch());
     let (y, statistics) = Dispatch::blocked_norm(x.into_dispatch(), gamma, beta, residual, options);
-    let statistics = Tensor::<2>::from_dispatch(statistics).detach();
+    let statistics = Tensor::<2>::from_dispatch(statistics).detach().narrow(1, 0, channels);
     let [mean, variance] = [0, 1].map(|row| statistics.clone().narrow(0, row, 1).squeeze_dim::<1>(0));
     norm.remember_batch(mean, variance, numbers);
     Tensor::from_dispatch(y)
 }
 
-fn composed_norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, relu: bool) -> Tensor<5> {
-    let y = from_planar(norm.forward(to_planar(x)));
+fn composed_norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, cut: Cut) -> Tensor<5> {
+    let y = from_planar(norm.forward(to_planar(x, norm.gamma.dims()[0])));
     let y = match residual {
         Some(r) => y + r,
         None => y,
     };
-    if relu { burn::tensor::activation::relu(y) } else { y }
+    within(y, cut)
+}
+
+fn within(y: Tensor<5>, cut: Cut) -> Tensor<5> {
+    match (cut.low == f32::NEG_INFINITY, cut.high == f32::INFINITY) {
+        (true, true) => y,
+        (false, true) => y.clamp_min(cut.low),
+        _ => y.clamp(cut.low, cut.high),
+    }
+}
+
+/// A convolution with a bias, and a cut.
+///
+/// # Shapes
+///
+/// - `x`: `[n, ⌈in / 16⌉, height, width, 16]`, or pictures, `[n, in, height, width]`
+/// - output: `[n, ⌈out / 16⌉, …, 16]`
+pub(crate) fn biased(conv: &Conv2d, x: Input, padding: Padding, cut: Cut) -> Tensor<5> {
+    let (weight, stride) = (conv.weight.val(), conv.stride[0]);
+    let y = match x {
+        Input::Pictures(x) => stem(x, weight, stride, padding),
+        Input::Blocked(x) => conv2d(x, weight, stride, padding, Precision::Single),
+    };
+    let y = match &conv.bias {
+        Some(bias) => {
+            let [_, blocks, ..] = y.dims();
+            y + bias.val().reshape([1, blocks, 1, 1, LANES])
+        }
+        None => y,
+    };
+    within(y, cut)
+}
+
+/// What a convolution reads.
+pub(crate) enum Input {
+    /// Planar, of few channels.
+    Pictures(Tensor<4>),
+    /// In blocked layout.
+    Blocked(Tensor<5>),
+}
+
+impl Input {
+    /// Its channels, `[n, channels, height, width]`.
+    pub fn planar(self, channels: usize) -> Tensor<4> {
+        match self {
+            Input::Pictures(x) => x,
+            Input::Blocked(x) => to_planar(x, channels),
+        }
+    }
 }
 
 /// The mean over pixels.
 ///
 /// # Shapes
 ///
-/// - `x`: `[n, channels / 16, height, width, 16]`
-/// - output: `[n, channels]`
+/// - `x`: `[n, blocks, height, width, 16]`
+/// - output: `[n, 16 blocks]`
 pub fn mean_pool(x: Tensor<5>) -> Tensor<2> {
     let [n, blocks, h, w, lanes] = x.dims();
     x.reshape([n, blocks, h * w, lanes]).mean_dim(2).reshape([n, blocks * lanes])

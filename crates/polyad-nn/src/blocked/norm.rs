@@ -1,12 +1,13 @@
-//! Batch normalisation, residual addition and ReLU in one pass, over plain slices in blocked layout.
+//! Batch normalisation, residual addition and a cut in one pass, over plain slices in blocked layout.
 //!
 //! ```text
-//! x̂ = (x − mean) / √(var + ε),   y = act(γ x̂ + β + residual),   act = ReLU or nothing
+//! x̂ = (x − mean) / √(var + ε),   y = cut(γ x̂ + β + residual),   cut: to a range, as ReLU's or ReLU6's
 //! ```
 //!
 //! Sums over pixels run in single precision within a row of one image and in double precision beyond, image by image in
 //! order: the bits do not depend on the number of threads.
 
+use polyad_simd::conv::Cut;
 use polyad_simd::{Kernel, LANES, Simd, dispatch, level};
 use rayon::prelude::*;
 
@@ -43,17 +44,17 @@ impl<F: FnOnce() -> R, R> Kernel for Vectorised<F> {
     }
 }
 
-fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     dispatch(level(), Vectorised(f))
 }
 
 #[inline(always)]
-fn lanes(x: &[f32]) -> &[Lane] {
+pub(super) fn lanes(x: &[f32]) -> &[Lane] {
     x.as_chunks().0
 }
 
 #[inline(always)]
-fn lanes_mut(x: &mut [f32]) -> &mut [Lane] {
+pub(super) fn lanes_mut(x: &mut [f32]) -> &mut [Lane] {
     x.as_chunks_mut().0
 }
 
@@ -123,8 +124,8 @@ pub fn statistics(extent: &Extent, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
         .unzip()
 }
 
-/// `act(x · scale + shift + residual)`, channel by channel; an empty `residual` is none.
-pub fn affine(extent: &Extent, x: &[f32], scale: &[f32], shift: &[f32], residual: &[f32], relu: bool) -> Vec<f32> {
+/// `cut(x · scale + shift + residual)`, channel by channel; an empty `residual` is none. NaN stays NaN.
+pub fn affine(extent: &Extent, x: &[f32], scale: &[f32], shift: &[f32], residual: &[f32], cut: Cut) -> Vec<f32> {
     let plane = extent.plane();
     let mut y = vec![0.0; x.len()];
     y.par_chunks_exact_mut(plane).enumerate().for_each(|(p, y)| {
@@ -132,7 +133,12 @@ pub fn affine(extent: &Extent, x: &[f32], scale: &[f32], shift: &[f32], residual
         let shift = block_of(shift, p % extent.blocks);
         let x = &x[p * plane..(p + 1) * plane];
         let residual = residual.get(p * plane..(p + 1) * plane);
-        let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+        let Cut { low, high } = cut;
+        #[inline(always)]
+        fn within(value: f32, low: f32, high: f32) -> f32 {
+            let value = if value < low { low } else { value };
+            if value > high { high } else { value }
+        }
         vectorised(
             #[inline(always)]
             || match residual {
@@ -140,7 +146,7 @@ pub fn affine(extent: &Extent, x: &[f32], scale: &[f32], shift: &[f32], residual
                     for ((y, x), r) in lanes_mut(y).iter_mut().zip(lanes(x)).zip(lanes(residual)) {
                         for i in 0..LANES {
                             let value = x[i] * scale[i] + shift[i] + r[i];
-                            y[i] = if value > floor { value } else { floor };
+                            y[i] = within(value, low, high);
                         }
                     }
                 }
@@ -148,7 +154,7 @@ pub fn affine(extent: &Extent, x: &[f32], scale: &[f32], shift: &[f32], residual
                     for (y, x) in lanes_mut(y).iter_mut().zip(lanes(x)) {
                         for i in 0..LANES {
                             let value = x[i] * scale[i] + shift[i];
-                            y[i] = if value > floor { value } else { floor };
+                            y[i] = within(value, low, high);
                         }
                     }
                 }
@@ -166,12 +172,12 @@ pub struct NormGradient {
     pub gamma: Vec<f32>,
     /// For β.
     pub beta: Vec<f32>,
-    /// For the residual: the output's gradient where the activation let it pass.
+    /// For the residual: the output's gradient where the cut let it pass.
     pub residual: Vec<f32>,
 }
 
-/// The gradients of batch normalisation with batch statistics, given the input, the output (for ReLU's mask), the
-/// statistics and the output's gradient.
+/// The gradients of batch normalisation with batch statistics, given the input, the output (which shows what was cut),
+/// the statistics and the output's gradient.
 pub fn backward(
     extent: &Extent,
     x: &[f32],
@@ -179,10 +185,10 @@ pub fn backward(
     gamma: &[f32],
     (mean, rstd): (&[f32], &[f32]),
     gradient: &[f32],
-    relu: bool,
+    cut: Cut,
 ) -> NormGradient {
     let plane = extent.plane();
-    // 1. Through the activation.
+    // 1. Through the cut.
     let mut residual = vec![0.0; x.len()];
     residual.par_chunks_exact_mut(plane).enumerate().for_each(|(p, to)| {
         let (g, y) = (&gradient[p * plane..(p + 1) * plane], &y[p * plane..(p + 1) * plane]);
@@ -190,7 +196,7 @@ pub fn backward(
             #[inline(always)]
             || {
                 for ((to, g), y) in to.iter_mut().zip(g).zip(y) {
-                    *to = if !relu || *y > 0.0 { *g } else { 0.0 };
+                    *to = if *y > cut.low && *y < cut.high { *g } else { 0.0 };
                 }
             },
         );

@@ -2,7 +2,7 @@
 
 use super::convolution::{self, Geometry};
 use super::norm::{self, Extent};
-use super::{Precision, tiles};
+use super::{Padding, Precision, tiles};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
@@ -12,6 +12,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 use burn_flex::FlexTensor;
 use polyad_simd::LANES;
+use polyad_simd::conv::Cut;
 
 /// How a kernel moves over its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Stride {
     /// Input pixels from an output pixel to the next.
     pub stride: usize,
     /// Zeros around the input.
-    pub padding: usize,
+    pub padding: Padding,
     /// What is multiplied.
     pub precision: Precision,
 }
@@ -27,8 +28,8 @@ pub struct Stride {
 /// Whether and how a normalised sum is cut off.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NormOptions {
-    /// ReLU at the end.
-    pub relu: bool,
+    /// The range that it is cut to.
+    pub cut: Cut,
     /// Added to the variance.
     pub epsilon: f64,
 }
@@ -48,7 +49,7 @@ pub trait BlockedOps: Backend {
         for_input: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// Batch normalisation with batch statistics: see [`super::norm_train`]. Gives the output and `[2, channels]`: mean
+    /// Batch normalisation with batch statistics: see [`super::norm`]. Gives the output and `[2, channels]`: mean
     /// and biased variance, which carry no gradient.
     fn blocked_norm(
         x: FloatTensor<Self>,
@@ -68,17 +69,17 @@ pub trait BlockedOps: Backend {
         options: NormOptions,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// `act(x · scale + shift + residual)`: see [`super::affine`]. Carries no gradient.
+    /// `cut(x · scale + shift + residual)`: see [`super::norm`]. Carries no gradient.
     fn blocked_affine(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         residual: FloatTensor<Self>,
-        relu: bool,
+        cut: Cut,
     ) -> FloatTensor<Self>;
 }
 
-fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
+pub(super) fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
@@ -100,9 +101,10 @@ fn geometry(x: &FlexTensor, weight: &FlexTensor, how: Stride) -> Geometry {
     }
 }
 
-/// Pictures have too few channels to fill tiles.
+/// Pictures have too few channels to fill tiles, which take whole blocks.
 fn by_tiles(g: &Geometry, how: Stride) -> bool {
-    how.precision == Precision::Bfloat16 && !g.planar
+    let whole = g.inputs.is_multiple_of(LANES) && g.outputs.is_multiple_of(LANES);
+    how.precision == Precision::Bfloat16 && !g.planar && whole
 }
 
 fn extent(x: &FlexTensor) -> Extent {
@@ -116,7 +118,7 @@ impl BlockedOps for Flex {
         let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
         let forward = if by_tiles(&g, how) { tiles::forward } else { convolution::forward };
         let output = forward(&g, x.storage(), weight.storage());
-        tensor(output, [g.images, g.outputs / LANES, g.out_height(), g.out_width(), LANES])
+        tensor(output, [g.images, g.outputs.div_ceil(LANES), g.out_height(), g.out_width(), LANES])
     }
 
     fn blocked_conv_backward(
@@ -160,7 +162,7 @@ impl BlockedOps for Flex {
                 (scale, beta - mean * scale)
             })
             .unzip();
-        let y = norm::affine(&extent, x.storage(), &scale, &shift, residual.storage(), options.relu);
+        let y = norm::affine(&extent, x.storage(), &scale, &shift, residual.storage(), options.cut);
         let channels = mean.len();
         (tensor(y, x.shape()), tensor([mean, variance].concat(), [2, channels]))
     }
@@ -185,7 +187,7 @@ impl BlockedOps for Flex {
             gamma.storage(),
             (mean, &rstd),
             gradient.storage(),
-            options.relu,
+            options.cut,
         );
         (
             tensor(gradients.input, x.shape()),
@@ -200,11 +202,11 @@ impl BlockedOps for Flex {
         scale: FlexTensor,
         shift: FlexTensor,
         residual: FlexTensor,
-        relu: bool,
+        cut: Cut,
     ) -> FlexTensor {
         let extent = extent(&x);
         let [x, scale, shift, residual] = [x, scale, shift, residual].map(|t| t.to_contiguous());
-        let y = norm::affine(&extent, x.storage(), scale.storage(), shift.storage(), residual.storage(), relu);
+        let y = norm::affine(&extent, x.storage(), scale.storage(), shift.storage(), residual.storage(), cut);
         tensor(y, x.shape())
     }
 }
@@ -315,9 +317,9 @@ impl<B: BlockedOps, C: CheckpointStrategy> BlockedOps for Autodiff<B, C> {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         residual: FloatTensor<Self>,
-        relu: bool,
+        cut: Cut,
     ) -> FloatTensor<Self> {
         let [x, scale, shift, residual] = [x, scale, shift, residual].map(|t| t.into_primitive());
-        Self::from_inner(B::blocked_affine(x, scale, shift, residual, relu))
+        Self::from_inner(B::blocked_affine(x, scale, shift, residual, cut))
     }
 }

@@ -23,7 +23,7 @@ fn tolerance(terms: usize) -> f32 {
 }
 
 /// `[images, in, out, height, width, kernel, stride, padding]`
-const CASES: [[usize; 8]; 9] = [
+const CASES: [[usize; 8]; 11] = [
     [2, 16, 16, 5, 7, 3, 1, 1],
     [3, 32, 48, 12, 12, 3, 1, 1],
     [2, 48, 32, 13, 9, 3, 2, 1],
@@ -33,32 +33,58 @@ const CASES: [[usize; 8]; 9] = [
     [1, 64, 16, 1, 1, 3, 1, 1],
     [1, 16, 16, 14, 28, 7, 3, 3],
     [17, 16, 32, 6, 6, 3, 1, 1],
+    // Maps that are taken image by image.
+    [2, 32, 48, 27, 30, 3, 2, 1],
+    [1, 16, 32, 26, 25, 1, 2, 0],
 ];
 
 type Draw = fn([usize; 4], &Device) -> Tensor<4>;
 
-/// How far output, input gradient and weight gradient are from Burn's own, on numbers that `draw` draws.
-fn distances([n, c, o, h, w, k, stride, padding]: [usize; 8], draw: Draw, precision: Precision) -> [f32; 3] {
-    let device = Device::flex().autodiff();
-    let x = draw([n, c, h, w], &device).require_grad();
-    let weight = draw([o, c, k, k], &device).require_grad();
-    let expected = module::conv2d(x.clone(), weight.clone(), None, options(stride, padding));
-    let probe = draw(expected.dims(), &device);
-    let grads = (expected.clone() * probe.clone()).sum().backward();
-    let (dx, dw) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
+/// Padding as TensorFlow's "same" may have it.
+const UNEVEN: [([usize; 7], Padding); 3] = [
+    ([2, 16, 24, 8, 8, 3, 2], Padding { before: [0, 0], after: [1, 1] }),
+    ([2, 40, 24, 9, 12, 5, 2], Padding { before: [2, 1], after: [2, 2] }),
+    ([3, 24, 40, 7, 5, 1, 1], Padding::NONE),
+];
 
-    let (x, weight) = (x.detach().require_grad(), weight.detach().require_grad());
-    let output = to_planar(conv2d(from_planar(x.clone()), weight.clone(), stride, padding, precision));
-    let grads = (output.clone() * probe).sum().backward();
-    let (got_x, got_w) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
-    [distance(output.inner(), expected.inner()), distance(got_x, dx), distance(got_w, dw)]
+/// How far output, input gradient and weight gradient are from Burn's own, on numbers that `draw` draws.
+fn distances([n, c, o, h, w, k, stride]: [usize; 7], padding: Padding, draw: Draw, precision: Precision) -> [f32; 3] {
+    let device = Device::flex().autodiff();
+    let x = draw([n, c, h, w], &device);
+    let weight = draw([o, c, k, k], &device);
+    let composed = |x: Tensor<4>, weight| to_planar(composed_conv(x, weight, stride, padding, 1), o);
+    let blocked = |x, weight| to_planar(conv2d(from_planar(x), weight, stride, padding, precision), o);
+    let probe = draw(composed(x.clone(), weight.clone()).dims(), &device);
+    compare([x, weight], probe, blocked, composed)
+}
+
+/// How far a function of two tensors and its gradients are from another's, along `probe`.
+fn compare(
+    [x, weight]: [Tensor<4>; 2],
+    probe: Tensor<4>,
+    ours: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
+    other: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
+) -> [f32; 3] {
+    let run = |f: &dyn Fn(Tensor<4>, Tensor<4>) -> Tensor<4>| {
+        let (x, weight) = (x.clone().detach().require_grad(), weight.clone().detach().require_grad());
+        let output = f(x.clone(), weight.clone());
+        let grads = (output.clone() * probe.clone()).sum().backward();
+        (output.inner(), x.grad(&grads).expect("tracked"), weight.grad(&grads))
+    };
+    let ((y, dx, dw), (expected, expected_x, expected_w)) = (run(&ours), run(&other));
+    let for_weight = dw.zip(expected_w).map_or(0.0, |(got, expected)| distance(got, expected));
+    [distance(y, expected), distance(dx, expected_x), for_weight]
+}
+
+fn even([n, c, o, h, w, k, stride, padding]: [usize; 8]) -> ([usize; 7], Padding) {
+    ([n, c, o, h, w, k, stride], Padding::even(padding))
 }
 
 #[test]
 fn convolutions_and_their_gradients_equal_burns_own() {
-    for case in CASES {
-        let [n, c, o, h, w, k, ..] = case;
-        let found = distances(case, random, Precision::Single);
+    for (case, padding) in CASES.map(even).into_iter().chain(UNEVEN) {
+        let [n, c, o, h, w, k, _] = case;
+        let found = distances(case, padding, random, Precision::Single);
         let limits = [c * k * k, o * k * k, n * h * w].map(tolerance);
         assert!(found.iter().zip(limits).all(|(found, limit)| *found < limit), "{case:?}: {found:?} {limits:?}");
     }
@@ -71,40 +97,80 @@ fn whole(shape: [usize; 4], device: &Device) -> Tensor<4> {
 
 #[test]
 fn tiles_add_what_is_exact_in_bfloat16_exactly() {
-    for case in CASES {
-        assert_eq!(distances(case, whole, Precision::Bfloat16), [0.0; 3], "{case:?}");
+    for (case, padding) in CASES.map(even).into_iter().chain(UNEVEN) {
+        assert_eq!(distances(case, padding, whole, Precision::Bfloat16), [0.0; 3], "{case:?}");
     }
 }
 
 #[test]
 fn a_stem_takes_pictures_and_gives_their_gradient() {
     let device = Device::flex().autodiff();
-    for (c, s, k, stride) in [(3, 11, 3, 2), (1, 8, 3, 1), (16, 5, 5, 1)] {
-        let x = random([2, c, s, s + 1], &device).require_grad();
-        let weight = random([32, c, k, k], &device).require_grad();
-        let expected = module::conv2d(x.clone(), weight.clone(), None, options(stride, k / 2));
-        let probe = random(expected.dims(), &device);
-        let grads = (expected.clone() * probe.clone()).sum().backward();
-        let (dx, dw) = (x.grad(&grads).expect("tracked"), weight.grad(&grads).expect("tracked"));
+    let uneven = Padding { before: [0, 1], after: [1, 1] };
+    let cases = [(3, 11, 3, 2, Padding::even(1)), (1, 8, 3, 1, Padding::even(1)), (16, 5, 5, 1, Padding::even(2))];
+    for (c, s, k, stride, padding) in cases.into_iter().chain([(3, 12, 3, 2, uneven), (3, 23, 7, 2, Padding::even(3))])
+    {
+        let [x, weight] = [random([2, c, s, s + 1], &device), random([32, c, k, k], &device)];
+        let composed = |x, weight| to_planar(composed_conv(x, weight, stride, padding, 1), 32);
+        let probe = random(composed(x.clone(), weight.clone()).dims(), &device);
+        let ours = |x, weight| to_planar(stem(x, weight, stride, padding), 32);
+        let found = compare([x, weight], probe, ours, composed);
+        let limits = [c * k * k, 32 * k * k, 2 * s * s].map(tolerance);
+        assert!(found.iter().zip(limits).all(|(found, limit)| *found < limit), "{c} channels: {found:?} {limits:?}");
+    }
+}
 
-        let (x, weight) = (x.detach().require_grad(), weight.detach().require_grad());
-        let output = to_planar(stem(x.clone(), weight.clone(), stride, k / 2));
-        assert!(distance(output.clone().inner(), expected.inner()) < tolerance(c * k * k), "{c} channels: output");
-        let grads = (output * probe).sum().backward();
-        assert!(distance(x.grad(&grads).expect("tracked"), dx) < tolerance(32 * k * k), "{c} channels: input gradient");
-        assert!(distance(weight.grad(&grads).expect("tracked"), dw) < tolerance(2 * s * s), "{c} channels: weights");
+#[test]
+fn depthwise_convolutions_and_their_gradients_equal_burns_own() {
+    let device = Device::flex().autodiff();
+    let uneven = |a, b| Padding { before: [a; 2], after: [b; 2] };
+    let cases = [
+        ([2, 16, 9, 7], 3, 1, Padding::even(1)),
+        ([3, 40, 8, 12], 3, 2, uneven(0, 1)),
+        ([2, 24, 13, 11], 5, 2, Padding::even(2)),
+        ([2, 24, 14, 6], 5, 2, uneven(1, 2)),
+        ([1, 32, 5, 5], 5, 1, Padding::even(2)),
+        ([17, 16, 8, 9], 7, 1, Padding::even(3)),
+        ([1, 16, 4, 3], 3, 2, Padding::NONE),
+        ([2, 16, 9, 9], 6, 1, uneven(2, 3)),
+    ];
+    for ([n, c, h, w], k, stride, padding) in cases {
+        let [x, weight] = [random([n, c, h, w], &device), random([c, 1, k, k], &device)];
+        let composed = |x, weight| to_planar(composed_conv(x, weight, stride, padding, c), c);
+        let probe = random(composed(x.clone(), weight.clone()).dims(), &device);
+        let ours = |x, weight| to_planar(depthwise(from_planar(x), weight, stride, padding), c);
+        let found = compare([x, weight], probe, ours, composed);
+        let limits = [k * k, k * k, n * h * w].map(tolerance);
+        let case = format!("{c} channels, {h} x {w}, kernel {k}, stride {stride}");
+        assert!(found.iter().zip(limits).all(|(found, limit)| *found < limit), "{case}: {found:?} {limits:?}");
+    }
+}
+
+#[test]
+fn the_greatest_of_a_window_and_its_gradient_equal_burns_own() {
+    let device = Device::flex().autodiff();
+    for ([h, w], k, stride, padding) in [([12, 9], 3, 2, 1), ([8, 6], 2, 2, 0), ([13, 7], 3, 2, 0), ([5, 5], 5, 1, 2)] {
+        // Whole numbers: many are equal, and their sums are exact.
+        let x = whole([2, 32, h, w], &device);
+        let pool = |x: Tensor<4>, _| to_planar(max_pool(from_planar(x), k, stride, padding), 32);
+        let options = burn::tensor::ops::MaxPoolOptions::new([k; 2]).with_stride([stride; 2]);
+        let options = options.with_padding_pairs([(padding, padding); 2]);
+        let burns = |x: Tensor<4>, _| module::max_pool2d(x, options.clone());
+        let probe = whole(burns(x.clone(), x.clone()).dims(), &device);
+        assert_eq!(compare([x.clone(), x], probe, pool, burns), [0.0; 3], "{h} x {w}, kernel {k}");
     }
 }
 
 #[test]
 fn normalisation_and_its_gradients_equal_burns_own() {
     let device = Device::flex().autodiff();
-    for (relu, with_residual) in [(true, true), (true, false), (false, true), (false, false)] {
+    let cases = [(Cut::RELU, true), (Cut::RELU, false), (Cut::NONE, true), (Cut::NONE, false), (Cut::RELU6, true)];
+    for ((cut, with_residual), channels) in cases.into_iter().zip([32, 32, 32, 24, 24]) {
         let shape = [3, 2, 5, 7, LANES];
-        let channels = shape[1] * LANES;
-        let gamma = random([channels], &device);
-        let beta = random([channels], &device);
-        let x = (random(shape, &device) * 2.0 + 0.7).require_grad();
+        // Channels that only fill a block are zero.
+        let random = |shape: [usize; 5], device: &Device| from_planar(to_planar(random(shape, device), channels));
+        let gamma = super::tests::random([channels], &device);
+        let beta = super::tests::random([channels], &device);
+        let x = from_planar(to_planar(random(shape, &device) * 2.0 + 0.7, channels)).require_grad();
         let residual = with_residual.then(|| random(shape, &device).require_grad());
         let probe = random(shape, &device);
         let run = |kernels: bool| {
@@ -115,17 +181,17 @@ fn normalisation_and_its_gradients_equal_burns_own() {
             let x = x.clone().detach().require_grad();
             let residual = residual.clone().map(|r| r.detach().require_grad());
             let f = if kernels { norm } else { composed_norm };
-            let y = f(&layer, x.clone(), residual.clone(), relu);
+            let y = f(&layer, x.clone(), residual.clone(), cut);
             let grads = (y.clone() * probe.clone()).sum().backward();
             let dr = residual.map(|r| r.grad(&grads).expect("tracked"));
-            let evaluated = f(&layer.valid(), x.clone().inner(), None, relu);
+            let evaluated = f(&layer.valid(), x.clone().inner(), None, cut);
             let parameters = [&layer.gamma, &layer.beta].map(|p| p.val().grad(&grads).expect("tracked"));
             (y.inner(), x.grad(&grads).expect("tracked"), dr, parameters, evaluated, layer.running_mean.value_sync())
         };
         let (got, expected) = (run(true), run(false));
         // Gradients of the input are differences of sums over the channel's 105 values.
         let limit = tolerance(105 * 16);
-        let case = format!("relu {relu}, residual {with_residual}");
+        let case = format!("{cut:?}, residual {with_residual}, {channels} channels");
         assert!(distance(got.0, expected.0) < limit, "{case}: output");
         assert!(distance(got.1, expected.1) < limit, "{case}: input gradient");
         if let (Some(got), Some(expected)) = (got.2, expected.2) {
@@ -141,20 +207,27 @@ fn normalisation_and_its_gradients_equal_burns_own() {
 
 #[test]
 fn the_same_bits_come_from_any_number_of_threads() {
+    // Maps that are taken image by image, and all images at once.
+    for (height, width) in [(27, 28), (9, 6)] {
+        same_bits(height, width);
+    }
+}
+
+fn same_bits(height: usize, width: usize) {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let g = convolution::Geometry {
             images: 37,
             inputs: 16,
             outputs: 32,
-            height: 9,
-            width: 6,
+            height,
+            width,
             kernel: 3,
             stride: 2,
-            padding: 1,
+            padding: Padding::even(1),
             planar: false,
         };
-        let x: Vec<f32> = (0..37 * 16 * 54).map(|i| ((i * 7919) % 1013) as f32 / 500.0 - 1.0).collect();
+        let x: Vec<f32> = (0..37 * 16 * height * width).map(|i| ((i * 7919) % 1013) as f32 / 500.0 - 1.0).collect();
         let w: Vec<f32> = (0..32 * 16 * 9).map(|i| ((i * 104_729) % 997) as f32 / 500.0 - 1.0).collect();
         pool.install(|| {
             let y = convolution::forward(&g, &x, &w);

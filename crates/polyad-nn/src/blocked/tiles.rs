@@ -201,7 +201,7 @@ fn products(batch: &Batch, runs: &[(Run, usize)], operands: (&[u16], &[u16]), si
 
 /// The phases of a padded input, and where its lines are among them.
 fn phases(g: &Geometry) -> Plane {
-    let (height, width) = (g.height + 2 * g.padding, g.width + 2 * g.padding);
+    let (height, width) = g.padded();
     // A whole pair of pixels a line, so that no pair of the output's gradient spans two.
     let pitch = width.div_ceil(g.stride).next_multiple_of(2);
     Plane { channels: g.inputs, rows: height.div_ceil(g.stride), pitch }
@@ -211,15 +211,16 @@ fn phases(g: &Geometry) -> Plane {
 /// its place in the phase's line, and how many there are.
 fn lines(g: &Geometry) -> Vec<(usize, usize, usize, usize, usize, usize)> {
     let mut lines = Vec::new();
+    let [above, left] = g.padding.before;
     for y in 0..g.height {
         for px in 0..g.stride {
-            let padded = y + g.padding;
-            // The first pixel of the image with x + padding = px modulo the stride.
-            let first = (px + g.stride - g.padding % g.stride) % g.stride;
+            let padded = y + above;
+            // The first pixel of the image with x + left = px modulo the stride.
+            let first = (px + g.stride - left % g.stride) % g.stride;
             let count = g.width.saturating_sub(first).div_ceil(g.stride);
             if count > 0 {
                 let phase = padded % g.stride * g.stride + px;
-                lines.push((y, phase, padded / g.stride, first, (first + g.padding) / g.stride, count));
+                lines.push((y, phase, padded / g.stride, first, (first + left) / g.stride, count));
             }
         }
     }
@@ -308,15 +309,15 @@ fn reach(batch: &Batch, runs: &[(Run, usize)], channels: usize) -> usize {
 /// The gradient of the input, as [`super::convolution::input_gradient`] gives it but for rounding. Only for blocked inputs.
 pub fn input_gradient(g: &Geometry, weights: &[f32], output_gradient: &[f32]) -> Vec<f32> {
     let (out_height, out_width) = (g.out_height(), g.out_width());
-    let border = g.kernel + g.stride + g.padding;
+    let border = g.border();
     let plane = Plane { channels: g.outputs, rows: out_height + 2 * border, pitch: out_width + 2 * border };
     let per_task = together(plane.rows * plane.pitch);
 
     let mut all = Vec::new();
     for phase_y in 0..g.stride.min(g.height) {
         for phase_x in 0..g.stride.min(g.width) {
-            let (rows, taps_y) = phase(g, phase_y, g.height);
-            let (pixels, taps_x) = phase(g, phase_x, g.width);
+            let (rows, taps_y) = phase(g, 0, phase_y);
+            let (pixels, taps_x) = phase(g, 1, phase_x);
             // The farthest kernel position reads the first pixel: taken backwards they are neighbours.
             let columns: Vec<usize> = taps_x.iter().rev().map(|&(k, _)| k).collect();
             let Some(&(_, nearest)) = taps_x.last() else { continue };
