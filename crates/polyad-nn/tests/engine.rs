@@ -112,6 +112,40 @@ fn efficientnet() {
     assert_same("lite0", engine, |x| net.forward(x), &[[1, 96, 96], [3, 45, 38], [2, 1, 3]]);
 }
 
+/// Rounding to bfloat16 moves each factor by up to 2⁻⁹ of itself, at random, so a sum of like terms by about 2⁻⁹ √(2 / 3) of
+/// its size; a layer hands that on, and `layers` of them add up like random steps. Weights drawn at random let terms cancel,
+/// so that sums are smaller than their terms: the factor of four.
+#[test]
+fn bfloat16_errs_as_its_rounding_says() {
+    let device = Device::flex();
+    let small = SmallNetConfig::default().init(&device).expect("default sizes").map(&mut Unlike);
+    let r18 = ResNetConfig::resnet18().init(&device).expect("published sizes").map(&mut Unlike);
+    let lite = EfficientNetConfig::lite0().init(&device).expect("published sizes").map(&mut Unlike);
+    let vgg = VggConfig { features: 48 }.init(&device).expect("a width").map(&mut Unlike);
+    let x = pictures(3, 64, 72);
+    let cases = [
+        ("small", Engine::from_small(&small), numbers(small.forward(x.clone())), 7),
+        ("resnet18", Engine::from_resnet(&r18), numbers(r18.forward(x.clone())), 18),
+        ("lite0", Engine::from_efficientnet(&lite), numbers(lite.forward(x.clone())), 50),
+        ("vgg11", Engine::from_vgg(&vgg), numbers(vgg.forward(x.clone())), 10),
+    ];
+    for (name, engine, expected, layers) in cases {
+        let mut engine = engine.expect("an engine").with_bfloat16();
+        for level in Level::ALL.into_iter().filter(|level| level.is_present()) {
+            engine = engine.with_level(level);
+            let found = numbers(engine.forward(x.clone()).expect("pictures"));
+            let length =
+                |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            let error =
+                length(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / length(&mut expected.iter().copied());
+            let most = 4.0 * f64::from(layers).sqrt() / 512.0;
+            println!("{name} on {level}: {error:.4}, at most {most:.4}");
+            assert!(error > 1e-5, "{name} on {level}: nothing was rounded");
+            assert!(error <= most, "{name} on {level}: {error} of the length, at most {most}");
+        }
+    }
+}
+
 #[test]
 fn the_bytes_do_not_depend_on_the_number_of_threads() {
     let device = Device::flex();

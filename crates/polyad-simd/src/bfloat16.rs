@@ -109,6 +109,32 @@ impl Half for Portable {
     }
 }
 
+/// Writes numbers rounded to the nearest bfloat16, as [`Half::narrow`] does. Cost: they are read once.
+///
+/// # Panics
+/// Where the two differ in length, or it is no multiple of 16.
+pub fn round(level: Level, from: &[f32], to: &mut [u16]) {
+    assert_eq!(from.len(), to.len(), "as many numbers before and after");
+    assert!(from.len().is_multiple_of(LANES), "{} numbers are no multiple of {LANES}", from.len());
+    dispatch_half(level, Round { from, to });
+}
+
+struct Round<'a> {
+    from: &'a [f32],
+    to: &'a mut [u16],
+}
+
+impl HalfKernel for Round<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Half>(self, simd: S) {
+        for (from, to) in self.from.as_chunks().0.iter().zip(self.to.as_chunks_mut().0) {
+            simd.narrow(simd.load(from), to);
+        }
+    }
+}
+
 /// The same memory as twice as many bfloat16 numbers.
 pub fn halves(numbers: &mut [f32]) -> &mut [u16] {
     // SAFETY: all bits are numbers of either type, and whatever begins at a multiple of four bytes does at one of two.

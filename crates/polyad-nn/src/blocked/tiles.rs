@@ -14,7 +14,7 @@
 //! on over the zeros between lines and images: what they give there is dropped.
 
 use super::convolution::{GROUPS, Geometry, phase};
-use polyad_simd::bfloat16::{BLOCK, Half, HalfKernel, Product, Session, dispatch_half};
+use polyad_simd::bfloat16::{BLOCK, Half, HalfKernel, Product, Session, dispatch_half, round};
 use polyad_simd::{LANES, level};
 use rayon::prelude::*;
 
@@ -170,8 +170,7 @@ fn pack(runs: &mut [(Run, usize)], outputs: usize, weight: impl Fn(usize, usize,
 /// Rounds an array.
 fn narrowed(from: &[f32]) -> Vec<u16> {
     let mut to = vec![0; from.len()];
-    let pixels = from.len() / LANES;
-    dispatch_half(level(), Narrow { from, to: &mut to, step_from: LANES, step_to: LANES, pixels });
+    round(level(), from, &mut to);
     to
 }
 

@@ -7,7 +7,7 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use polyad_simd::LANES;
+use polyad_simd::{LANES, bfloat16};
 use rayon::prelude::*;
 
 /// Packed weights and bias of a layer.
@@ -18,9 +18,35 @@ pub(super) struct Packed {
     /// Rows and columns of the kernel.
     pub kernel: [usize; 2],
     /// As `polyad_simd::conv::Direct` or `Depthwise` take them.
-    pub weights: Vec<f32>,
+    pub weights: Weights,
     /// One a channel.
     pub bias: Vec<f32>,
+}
+
+/// Packed weights.
+#[derive(Debug)]
+pub(super) enum Weights {
+    /// In single precision.
+    Single(Vec<f32>),
+    /// In bfloat16, two rows side by side.
+    Pairs(Vec<u16>),
+}
+
+impl Weights {
+    /// The same in bfloat16.
+    pub fn round(&mut self) {
+        if let Weights::Single(numbers) = self {
+            let mut rows = vec![0; numbers.len()];
+            bfloat16::round(polyad_simd::level(), numbers, &mut rows);
+            let mut pairs = vec![0; rows.len()];
+            for (from, to) in rows.chunks_exact(2 * LANES).zip(pairs.chunks_exact_mut(2 * LANES)) {
+                for lane in 0..LANES {
+                    (to[2 * lane], to[2 * lane + 1]) = (from[lane], from[LANES + lane]);
+                }
+            }
+            *self = Weights::Pairs(pairs);
+        }
+    }
 }
 
 /// A convolution's weights, `[out, in, k, k]`, and what is folded into them, for an input in blocks of so many `lanes`.
@@ -52,6 +78,7 @@ pub(super) fn depthwise(conv: &Conv2d, norm: &BatchNorm) -> Result<Packed> {
             weights[at] = (f64::from(*weight) * factors.scale[channel]) as f32;
         }
     }
+    let weights = Weights::Single(weights);
     Ok(Packed { outputs: channels, kernel: [rows, columns], weights, bias: factors.bias() })
 }
 
@@ -90,7 +117,7 @@ fn pack(
             }
         }
     });
-    Packed { outputs, kernel, weights, bias: factors.bias() }
+    Packed { outputs, kernel, weights: Weights::Single(weights), bias: factors.bias() }
 }
 
 /// What each output channel is multiplied by, and what is added then. In double precision: a variance near zero makes

@@ -81,6 +81,21 @@ impl Engine {
         Engine { level, ..self }
     }
 
+    /// The same engine, which multiplies numbers rounded to bfloat16 and sums them in single precision. By AVX-512 BF16;
+    /// where a processor has no such instruction the same is computed in plain code, slowly: see [`Engine::has_bfloat16`].
+    ///
+    /// # Error
+    /// Each factor is off by at most 2⁻⁹ of itself, at random. Measured with random weights, a vector is off by 0.2 % (the
+    /// small network) to 0.4 % of its length, and by 3.5 % where fifty layers follow each other (EfficientNet). The bytes depend on the processor: instructions add pairs in another order than plain code.
+    pub fn with_bfloat16(self) -> Self {
+        Engine { body: self.body.rounded(), tail: self.tail.map(Plan::rounded), ..self }
+    }
+
+    /// Whether this processor has instructions for bfloat16 that the level in use allows.
+    pub fn has_bfloat16() -> bool {
+        polyad_simd::level() >= Level::Avx512Bf16 && Level::Avx512Bf16.is_present()
+    }
+
     /// Numbers that a picture becomes.
     pub fn features(&self) -> usize {
         self.tail.as_ref().unwrap_or(&self.body).outputs()

@@ -122,6 +122,19 @@ impl Plan {
         &self.steps
     }
 
+    /// The same plan, whose convolutions of whole blocks of channels multiply numbers rounded to bfloat16. Depthwise ones, which
+    /// wait for memory, and the first, whose three channels make no pairs, stay as they are.
+    pub fn rounded(mut self) -> Self {
+        for step in &mut self.steps {
+            if let Layer::Convolution { packed, .. } = &mut step.layer
+                && self.values[step.input].lanes == LANES
+            {
+                packed.weights.round();
+            }
+        }
+        self
+    }
+
     /// Buffers that a run needs.
     pub fn buffers(&self) -> usize {
         self.buffers

@@ -1,13 +1,21 @@
 //! A plan at work on some images.
 
+use super::fold::Weights;
 use super::plan::{Id, Layer, Place, Plan, Step};
 use polyad_simd::conv::{Combine, Depthwise, Direct, Map, Pool, Pooling, Second};
-use polyad_simd::{LANES, Level};
+use polyad_simd::{LANES, Level, bfloat16};
 use rayon::prelude::*;
 
 /// The buffers of a run, kept for the next: fresh memory costs more than a small network's arithmetic.
 #[derive(Debug, Default)]
-pub(super) struct Workspace(Vec<Vec<f32>>);
+pub(super) struct Workspace {
+    buffers: Vec<Vec<f32>>,
+    /// A step's input in bfloat16.
+    halves: Vec<u16>,
+}
+
+/// Numbers that are rounded to bfloat16 as one piece of work: a multiple of 16.
+const ROUNDED: usize = 1 << 15;
 
 /// How a plan is run.
 #[derive(Debug, Clone, Copy)]
@@ -38,29 +46,31 @@ impl Plan {
 
     /// Runs all steps over images whose values have these `maps`, from `input` into `output`.
     pub fn run(&self, how: How, maps: &[Map], input: &[f32], output: &mut [f32], workspace: &mut Workspace) {
-        workspace.0.resize_with(self.buffers().max(workspace.0.len()), Vec::new);
+        workspace.buffers.resize_with(self.buffers().max(workspace.buffers.len()), Vec::new);
+        let mut halves = std::mem::take(&mut workspace.halves);
         let map = |id: Id| Map { images: how.images, ..maps[id] };
         for step in self.steps() {
             let to = map(step.output);
             if let Place::Buffer(buffer) = self.place(step.output) {
                 // Taken out, so that the other buffers can be read meanwhile.
-                let mut numbers = std::mem::take(&mut workspace.0[buffer]);
+                let mut numbers = std::mem::take(&mut workspace.buffers[buffer]);
                 if numbers.len() < to.len() {
                     numbers.resize(to.len(), 0.0);
                 }
                 // What the buffer held before may have had its border elsewhere.
                 to.clear_border(&mut numbers);
-                self.step(step, how, &map, |id| self.read(id, input, workspace), &mut numbers);
-                workspace.0[buffer] = numbers;
+                self.step(step, how, &map, |id| self.read(id, input, workspace), &mut numbers, &mut halves);
+                workspace.buffers[buffer] = numbers;
             } else {
-                self.step(step, how, &map, |id| self.read(id, input, workspace), output);
+                self.step(step, how, &map, |id| self.read(id, input, workspace), output, &mut halves);
             }
         }
+        workspace.halves = halves;
     }
 
     fn read<'a>(&self, id: Id, input: &'a [f32], workspace: &'a Workspace) -> &'a [f32] {
         match self.place(id) {
-            Place::Buffer(buffer) => &workspace.0[buffer],
+            Place::Buffer(buffer) => &workspace.buffers[buffer],
             Place::Given | Place::Result => input,
         }
     }
@@ -72,6 +82,7 @@ impl Plan {
         map: &impl Fn(Id) -> Map,
         read: impl Fn(Id) -> &'a [f32],
         output: &mut [f32],
+        halves: &mut Vec<u16>,
     ) {
         let (input, from, to) = (read(step.input), map(step.input), map(step.output));
         let window = |slide: &super::plan::Slide| slide.window([from.height, from.width]);
@@ -79,14 +90,28 @@ impl Plan {
             Layer::Interleave => interleave(input, &to, output),
             Layer::Convolution { packed, slide, second, cut } => {
                 let second = second.map(|id| Second { numbers: read(id), map: map(id), how: Combine::Add });
-                let (weights, bias) = (&packed.weights[..], &packed.bias[..]);
-                let job = Direct { input, from, window: window(slide), weights, bias, second, cut: *cut, to };
-                spread(job.pieces(output, threads).into_iter(), threads, |piece| piece.run(level));
+                let (window, bias, cut) = (window(slide), &packed.bias[..], *cut);
+                match &packed.weights {
+                    Weights::Single(weights) => {
+                        let job = Direct { input, from, window, weights, bias, second, cut, to };
+                        spread(job.pieces(output, threads).into_iter(), threads, |piece| piece.run(level));
+                    }
+                    Weights::Pairs(weights) => {
+                        halves.resize(from.len().max(halves.len()), 0);
+                        let pieces = input[..from.len()].chunks(ROUNDED).zip(halves.chunks_mut(ROUNDED));
+                        spread(pieces, threads, |(from, to)| bfloat16::round(level, from, &mut to[..from.len()]));
+                        let job = Direct { input: &halves[..], from, window, weights, bias, second, cut, to };
+                        spread(job.pieces(output, threads).into_iter(), threads, |piece| piece.run(level));
+                    }
+                }
             }
             Layer::Depthwise { packed, slide, cut } => {
-                let (weights, bias) = (&packed.weights[..], &packed.bias[..]);
-                let job = Depthwise { input, from, window: window(slide), weights, bias, cut: *cut, to };
-                spread(job.pieces(output), threads, |piece| piece.run(level));
+                // Only convolutions over whole blocks are ever rounded.
+                if let Weights::Single(weights) = &packed.weights {
+                    let (window, bias) = (window(slide), &packed.bias[..]);
+                    let job = Depthwise { input, from, window, weights, bias, cut: *cut, to };
+                    spread(job.pieces(output), threads, |piece| piece.run(level));
+                }
             }
             Layer::MaxPool(slide) => {
                 let job = Pooling { input, from, pool: Pool::Max(window(slide)), to };

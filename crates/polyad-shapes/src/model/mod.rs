@@ -61,6 +61,12 @@ impl Model {
         Definition::builtin()?.into_model()
     }
 
+    /// The same model, whose image network multiplies numbers rounded to bfloat16 where the processor has instructions for
+    /// that: see [`Engine::with_bfloat16`] for the error. Elsewhere the model stays as it is.
+    pub fn with_bfloat16(self) -> Self {
+        if Engine::has_bfloat16() { Model { engine: self.engine.with_bfloat16(), ..self } } else { self }
+    }
+
     /// Everything but the weights.
     pub fn header(&self) -> &Header {
         &self.header

@@ -14,12 +14,17 @@
 //! special cases. A tile's pixels are taken in the order of the images: where an image ends the next goes on, so maps of
 //! 3 × 3 fill tiles too. Pixels of one row are reached by one pointer and fixed steps, others by an offset each.
 //!
+//! Numbers may be in single precision, or in bfloat16 (`u16`) with sums in single precision: then two neighbours of a run are
+//! multiplied at once, and weights lie in pairs of rows, `[.., run / 2, 16, 2]`.
+//!
 //! Every output is the sum of the same terms in the same order whatever tile it falls into, so pieces may be cut anywhere
 //! and the bytes stay.
 
 use super::map::{Combine, Cut, Map, Second, Window};
+use crate::bfloat16::{Half, HalfKernel, dispatch_half};
 use crate::level::Level;
 use crate::simd::{Kernel, LANES, Simd, dispatch};
+use std::array::from_fn;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -32,15 +37,16 @@ const MOST: usize = 14;
 
 /// A convolution, see the module's head.
 #[derive(Debug, Clone, Copy)]
-pub struct Direct<'a> {
+pub struct Direct<'a, T = f32> {
     /// The input.
-    pub input: &'a [f32],
+    pub input: &'a [T],
     /// Where it is, with a border that the padding fits into.
     pub from: Map,
     /// The window that slides over it.
     pub window: Window,
-    /// `[output blocks][input blocks][kernel rows][kernel columns][input lanes][16]`
-    pub weights: &'a [f32],
+    /// `[output blocks][input blocks][kernel rows][kernel columns][input lanes][16]`, in bfloat16 two input lanes side by side:
+    /// `[..][input lanes / 2][16][2]`
+    pub weights: &'a [T],
     /// `[output blocks][16]`
     pub bias: &'a [f32],
     /// What a sum is combined with before the cut.
@@ -51,7 +57,7 @@ pub struct Direct<'a> {
     pub to: Map,
 }
 
-impl<'a> Direct<'a> {
+impl<'a, T: Copy> Direct<'a, T> {
     /// Terms of each sum.
     fn depth(&self) -> usize {
         self.from.blocks * self.window.kernel[0] * self.run_length()
@@ -66,10 +72,12 @@ impl<'a> Direct<'a> {
     /// as it is. Time of all pieces together: `pixels · depth · output channels` multiply-adds.
     ///
     /// # Panics
-    /// Where maps and window do not fit together or a slice is shorter than its map.
-    pub fn pieces(self, output: &'a mut [f32], pieces: usize) -> Vec<DirectPiece<'a>> {
+    /// Where maps and window do not fit together or a slice is shorter than its map; in bfloat16, where the input has an odd
+    /// number of lanes.
+    pub fn pieces(self, output: &'a mut [f32], pieces: usize) -> Vec<DirectPiece<'a, T>> {
         let (from, to) = (self.from, self.to);
         self.window.check(&from, &to);
+        assert!(size_of::<T>() == 4 || from.lanes.is_multiple_of(2), "{} lanes are not pairs", from.lanes);
         assert!(from.len() <= self.input.len(), "the input is too short");
         assert!(to.len() <= output.len(), "the output is too short");
         assert!(to.blocks * self.depth() * LANES <= self.weights.len(), "the weights are too short");
@@ -110,8 +118,8 @@ impl<'a> Direct<'a> {
 }
 
 /// Some pixels of some output blocks.
-pub struct DirectPiece<'a> {
-    job: Direct<'a>,
+pub struct DirectPiece<'a, T = f32> {
+    job: Direct<'a, T>,
     pixels: Range<usize>,
     blocks: Range<usize>,
     output: *mut f32,
@@ -120,20 +128,111 @@ pub struct DirectPiece<'a> {
 
 // SAFETY: `Direct::pieces` is the only maker. It has the output on loan for `'a`, and the pieces of one call have disjoint
 // products of pixels and blocks, which are all that a piece writes; it reads nothing of the output.
-unsafe impl Send for DirectPiece<'_> {}
+unsafe impl<T: Sync> Send for DirectPiece<'_, T> {}
 
-impl DirectPiece<'_> {
+impl DirectPiece<'_, f32> {
     /// Computes, on `level`.
     pub fn run(self, level: Level) {
         dispatch(level, self);
     }
 }
 
-impl Kernel for DirectPiece<'_> {
+impl DirectPiece<'_, u16> {
+    /// Computes, on `level`: by AVX-512 BF16 where that and the processor have it, elsewhere in plain code, slowly.
+    pub fn run(self, level: Level) {
+        dispatch_half(level, self);
+    }
+}
+
+impl Kernel for DirectPiece<'_, f32> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        self.all::<S, Single>(simd);
+    }
+}
+
+impl HalfKernel for DirectPiece<'_, u16> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Half>(self, simd: S) {
+        self.all::<S, Pairs>(simd);
+    }
+}
+
+/// How a sum's terms are read and added.
+trait Terms<S: Simd> {
+    /// What maps and weights hold.
+    type Number: Copy;
+    /// Neighbouring numbers of a run that are added at once.
+    const AT_ONCE: usize;
+    /// Those of a pixel, everywhere.
+    type Pixel: Copy;
+    /// Their weights for 16 outputs.
+    type Column: Copy;
+
+    /// # Safety
+    /// So many numbers may be read.
+    unsafe fn pixel(simd: S, from: *const Self::Number) -> Self::Pixel;
+    /// # Safety
+    /// 16 times as many may be read.
+    unsafe fn column(simd: S, from: *const Self::Number) -> Self::Column;
+    fn add(simd: S, pixel: Self::Pixel, column: Self::Column, sum: S::V) -> S::V;
+}
+
+struct Single;
+
+impl<S: Simd> Terms<S> for Single {
+    type Number = f32;
+    const AT_ONCE: usize = 1;
+    type Pixel = S::V;
+    type Column = S::V;
+
+    #[inline(always)]
+    unsafe fn pixel(simd: S, from: *const f32) -> S::V {
+        // SAFETY: the caller's.
+        simd.splat(unsafe { *from })
+    }
+    #[inline(always)]
+    unsafe fn column(simd: S, from: *const f32) -> S::V {
+        // SAFETY: the caller's.
+        simd.load(unsafe { &*from.cast() })
+    }
+    #[inline(always)]
+    fn add(simd: S, pixel: S::V, column: S::V, sum: S::V) -> S::V {
+        simd.mul_add(pixel, column, sum)
+    }
+}
+
+struct Pairs;
+
+impl<S: Half> Terms<S> for Pairs {
+    type Number = u16;
+    const AT_ONCE: usize = 2;
+    type Pixel = S::Pairs;
+    type Column = S::Pairs;
+
+    #[inline(always)]
+    unsafe fn pixel(simd: S, from: *const u16) -> S::Pairs {
+        // SAFETY: the caller's.
+        simd.splat_pair(unsafe { *from.cast() })
+    }
+    #[inline(always)]
+    unsafe fn column(simd: S, from: *const u16) -> S::Pairs {
+        // SAFETY: the caller's.
+        simd.load_pairs(unsafe { &*from.cast() })
+    }
+    #[inline(always)]
+    fn add(simd: S, pixel: S::Pairs, column: S::Pairs, sum: S::V) -> S::V {
+        simd.dot(pixel, column, sum)
+    }
+}
+
+impl<T: Copy> DirectPiece<'_, T> {
+    #[inline(always)]
+    fn all<S: Simd, K: Terms<S, Number = T>>(self, simd: S) {
         let depth = self.job.depth();
         let chunk = (CHUNK / (2 * depth * LANES)).max(1) * 2;
         // As many pixels as divide a row, if any do: then tiles do not straddle rows.
@@ -154,11 +253,11 @@ impl Kernel for DirectPiece<'_> {
                 let mut block = first;
                 while block < end {
                     block += if S::VECTORS >= 32 && block + 1 < end {
-                        self.wide::<S, 2>(simd, &places, block)
+                        self.wide::<S, K, 2>(simd, &places, block)
                     } else if S::VECTORS >= 32 {
-                        self.wide::<S, 1>(simd, &places, block)
+                        self.wide::<S, K, 1>(simd, &places, block)
                     } else {
-                        self.narrow::<S>(simd, &places, block)
+                        self.narrow::<S, K>(simd, &places, block)
                     };
                 }
                 pixel += count;
@@ -181,7 +280,7 @@ struct Places {
 
 impl Places {
     #[inline(always)]
-    fn new(job: &Direct<'_>, first: usize, count: usize) -> Self {
+    fn new<T>(job: &Direct<'_, T>, first: usize, count: usize) -> Self {
         let (from, to) = (&job.from, &job.to);
         let second = job.second.map_or(*to, |second| second.map);
         let (mut image, within) = (first / (to.height * to.width), first % (to.height * to.width));
@@ -211,53 +310,63 @@ impl Places {
     }
 }
 
-impl DirectPiece<'_> {
+impl<T: Copy> DirectPiece<'_, T> {
     /// A tile of AVX-512. Gives `O`.
     #[inline(always)]
-    fn wide<S: Simd, const O: usize>(&self, simd: S, places: &Places, block: usize) -> usize {
+    fn wide<S: Simd, K: Terms<S, Number = T>, const O: usize>(&self, simd: S, places: &Places, block: usize) -> usize {
         match places.count {
-            13.. => self.stepped::<S, 14, O>(simd, places, block),
-            11.. => self.stepped::<S, 12, O>(simd, places, block),
-            9.. => self.stepped::<S, 10, O>(simd, places, block),
-            7.. => self.stepped::<S, 8, O>(simd, places, block),
-            5.. => self.stepped::<S, 6, O>(simd, places, block),
-            3.. => self.stepped::<S, 4, O>(simd, places, block),
-            2 => self.stepped::<S, 2, O>(simd, places, block),
-            _ => self.stepped::<S, 1, O>(simd, places, block),
+            13.. => self.stepped::<S, K, 14, O>(simd, places, block),
+            11.. => self.stepped::<S, K, 12, O>(simd, places, block),
+            9.. => self.stepped::<S, K, 10, O>(simd, places, block),
+            7.. => self.stepped::<S, K, 8, O>(simd, places, block),
+            5.. => self.stepped::<S, K, 6, O>(simd, places, block),
+            3.. => self.stepped::<S, K, 4, O>(simd, places, block),
+            2 => self.stepped::<S, K, 2, O>(simd, places, block),
+            _ => self.stepped::<S, K, 1, O>(simd, places, block),
         }
         O
     }
 
     /// A tile of levels with few registers. Gives 1.
     #[inline(always)]
-    fn narrow<S: Simd>(&self, simd: S, places: &Places, block: usize) -> usize {
+    fn narrow<S: Simd, K: Terms<S, Number = T>>(&self, simd: S, places: &Places, block: usize) -> usize {
         match places.count {
-            5.. => self.stepped::<S, 6, 1>(simd, places, block),
-            4 => self.stepped::<S, 4, 1>(simd, places, block),
-            3 => self.stepped::<S, 3, 1>(simd, places, block),
-            2 => self.stepped::<S, 2, 1>(simd, places, block),
-            _ => self.stepped::<S, 1, 1>(simd, places, block),
+            5.. => self.stepped::<S, K, 6, 1>(simd, places, block),
+            4 => self.stepped::<S, K, 4, 1>(simd, places, block),
+            3 => self.stepped::<S, K, 3, 1>(simd, places, block),
+            2 => self.stepped::<S, K, 2, 1>(simd, places, block),
+            _ => self.stepped::<S, K, 1, 1>(simd, places, block),
         }
         1
     }
 
     #[inline(always)]
-    fn stepped<S: Simd, const T: usize, const O: usize>(&self, simd: S, places: &Places, block: usize) {
+    fn stepped<S: Simd, K: Terms<S, Number = T>, const P: usize, const O: usize>(
+        &self,
+        simd: S,
+        places: &Places,
+        block: usize,
+    ) {
         // The steps of stride 1 and 2 in blocked layout. A tile with a repeated pixel has no fixed step.
         match places.step {
-            Some(16) if places.count == T => self.tile::<S, T, O, 16>(simd, places, block),
-            Some(32) if places.count == T => self.tile::<S, T, O, 32>(simd, places, block),
-            _ => self.tile::<S, T, O, 0>(simd, places, block),
+            Some(16) if places.count == P => self.tile::<S, K, P, O, 16>(simd, places, block),
+            Some(32) if places.count == P => self.tile::<S, K, P, O, 32>(simd, places, block),
+            _ => self.tile::<S, K, P, O, 0>(simd, places, block),
         }
     }
 
-    /// `T` pixels of `O` output blocks, all sums in registers. `STEP`: from a pixel to the next, 0 where it varies.
+    /// `P` pixels of `O` output blocks, all sums in registers. `STEP`: from a pixel to the next, 0 where it varies.
     #[inline(always)]
-    fn tile<S: Simd, const T: usize, const O: usize, const STEP: usize>(&self, simd: S, places: &Places, block: usize) {
+    fn tile<S: Simd, K: Terms<S, Number = T>, const P: usize, const O: usize, const STEP: usize>(
+        &self,
+        simd: S,
+        places: &Places,
+        block: usize,
+    ) {
         let job = &self.job;
         let (from, to) = (&job.from, &job.to);
         let (kernel_rows, run, depth) = (job.window.kernel[0], job.run_length(), job.depth());
-        let mut sums = [[simd.splat(0.0); O]; T];
+        let mut sums = [[simd.splat(0.0); O]; P];
         // SAFETY: `Direct::pieces` has checked that `input`, `weights`, `bias` and `output` are as long as their maps say
         // and that every window lies inside the bordered planes of `from`. `Places` gives windows and pixels of these maps
         // (and of `second`, checked likewise); `block + O` is at most the number of output blocks.
@@ -273,19 +382,16 @@ impl DirectPiece<'_> {
                 for kernel_row in 0..kernel_rows {
                     let x = job.input.as_ptr().add(input_block * from.plane() + kernel_row * from.row());
                     let x = if STEP > 0 { x.add(places.input[0]) } else { x };
-                    for i in 0..run {
-                        let mut columns = [simd.splat(0.0); O];
-                        for (o, column) in columns.iter_mut().enumerate() {
-                            *column = simd.load(&*w.add(o * depth * LANES).cast());
-                        }
+                    for i in (0..run).step_by(K::AT_ONCE) {
+                        let columns: [K::Column; O] = from_fn(|o| K::column(simd, w.add(o * depth * LANES)));
                         for (t, sums) in sums.iter_mut().enumerate() {
                             let at = if STEP > 0 { t * STEP } else { places.input[t] };
-                            let x = simd.splat(*x.add(at + i));
+                            let x = K::pixel(simd, x.add(at + i));
                             for (sum, column) in sums.iter_mut().zip(columns) {
-                                *sum = simd.mul_add(x, column, *sum);
+                                *sum = K::add(simd, x, column, *sum);
                             }
                         }
-                        w = w.add(LANES);
+                        w = w.add(K::AT_ONCE * LANES);
                     }
                 }
             }

@@ -73,7 +73,7 @@ pub struct NetworkArgs {
     /// Left out: small, and with the published schedule alexnet
     #[arg(long, value_name = "I|MODEL")]
     pub initializer: Option<String>,
-    /// Leave the initializer's weights as they are
+    /// Leave the image network of the model to begin with as it is; only what comes after it learns
     #[arg(long)]
     pub freeze: bool,
     /// Encoder blocks
@@ -124,6 +124,9 @@ pub struct EvaluateArgs {
     /// The model; without it the built-in one, which only retrieves
     #[arg(long)]
     pub model: Option<PathBuf>,
+    /// Multiply numbers rounded to bfloat16 where the processor can: nearly twice as fast, embeddings off by less than 1 %
+    #[arg(long)]
+    pub bfloat16: bool,
     /// The split to classify and to query with
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     pub split: String,

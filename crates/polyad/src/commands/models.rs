@@ -1,6 +1,6 @@
 //! The model that a command works with.
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::paths;
 use polyad_shapes::Error;
 use polyad_shapes::model::{BUILTIN, Model, builtin_bytes};
@@ -21,21 +21,23 @@ pub fn name(named: Option<&Path>) -> String {
     file_of(named).map_or_else(|| "the built-in model".to_owned(), |path| path.display().to_string())
 }
 
-/// Loads the model that was named on the command line.
-pub fn load(named: Option<&Path>) -> Result<Model> {
-    match file_of(named) {
+/// Loads the model that was named on the command line; in bfloat16, where that is wanted and the processor can.
+pub fn load(named: Option<&Path>, bfloat16: bool) -> Result<Model> {
+    let model = match file_of(named) {
         Some(path) => {
             paths::file(path, "a model")?;
-            Model::load(path).map_err(Failure::from)
+            Model::load(path)?
         }
-        None => Ok(Model::builtin()?),
-    }
+        None => Model::builtin()?,
+    };
+    Ok(if bfloat16 { model.with_bfloat16() } else { model })
 }
 
 /// The model named on the command line, or else the one that an index keeps, or else the built-in one.
-pub fn of_index(named: Option<&Path>, index: &Path) -> Result<Model> {
+pub fn of_index(named: Option<&Path>, index: &Path, bfloat16: bool) -> Result<Model> {
     let kept = index.join(IN_INDEX);
-    if named.is_none() && kept.is_file() { load(Some(&kept)) } else { load(named) }
+    let named = if named.is_none() && kept.is_file() { Some(kept.as_path()) } else { named };
+    load(named, bfloat16)
 }
 
 /// Puts a copy of the model's file into an index that has none. The copy is byte for byte: a model's identity is a

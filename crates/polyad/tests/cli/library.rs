@@ -106,6 +106,7 @@ fn without_a_model_the_built_in_one_is_used() {
         &["search", "parts.index"][..],
         &["search", "--in", "parts"],
         &["search", "--in", "parts", "--model", "builtin"],
+        &["search", "--in", "parts", "--bfloat16"],
     ] {
         let found = json(&folder, &[shelf, &["parts/sub/copy.stl", "-k", "1"]].concat());
         assert_eq!(found[0]["neighbours"][0]["path"], "parts/box 3.stl", "{shelf:?}");
@@ -117,6 +118,19 @@ fn without_a_model_the_built_in_one_is_used() {
     assert_eq!(voted[0]["top"][0]["class"], "long");
     let measured = json(&folder, &["evaluate", "known", "--retrieval-only"]);
     assert_eq!(measured[0]["retrieval"]["nn"], 1.0);
+    // In bfloat16 a copy is no longer quite the same, which single precision says it is, and hardly farther.
+    let score = |more: &[&str]| {
+        let found = json(&folder, &[&["search", "parts.index", "parts/sub/copy.stl", "-k", "1"], more].concat());
+        found[0]["neighbours"][0]["score"].as_f64().unwrap()
+    };
+    assert!((score(&[]) - 1.0).abs() < 1e-6 && score(&["--bfloat16"]) > 0.99);
+    for line in [
+        &["classify", "parts/box 4.stl", "--labelled", "known", "-k", "2", "--bfloat16"][..],
+        &["evaluate", "known", "--retrieval-only", "--bfloat16"],
+        &["index", "parts", "--out", "rounded.index", "--bfloat16"],
+    ] {
+        assert_eq!(json(&folder, line).len(), 1, "{line:?}");
+    }
     // It has no classes of its own.
     for (line, hint) in [("classify parts", "--labelled"), ("evaluate known", "--retrieval-only")] {
         let refused = run(&folder, line);
