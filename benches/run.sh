@@ -11,6 +11,7 @@ for name in "${@:-render network embed attention rivals index}"; do
             python3 crates/polyad-shapes/benches/render_rivals.py
             python3 crates/polyad-attention/benches/attention_rivals.py
             python3 crates/polyad-nn/benches/network_rivals.py --batches 1,12
+            python3 crates/polyad-shapes/benches/embed_rivals.py
         else
             cargo bench --workspace --locked --bench "$bench"
         fi

@@ -21,7 +21,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 /// Name, side of a picture, multiply-adds of one in units of 10⁹.
-const NETWORKS: [(&str, usize, f64); 7] = [
+const NETWORKS: [(&str, usize, f64); 8] = [
     ("resnet18", 224, 1.814),
     ("resnet18", 96, 0.334),
     ("resnet50", 224, 4.089),
@@ -29,6 +29,7 @@ const NETWORKS: [(&str, usize, f64); 7] = [
     ("vgg11", 224, 7.593),
     ("lite0", 224, 0.385),
     ("small", 96, 0.060),
+    ("builtin", 96, 0.0715),
 ];
 
 const BATCHES: [usize; 3] = [1, 12, 240];
@@ -81,6 +82,8 @@ fn engine(name: &str) -> Result<Engine> {
         "vgg11" => Engine::from_vgg(&VggConfig { features: 512 }.init(&device)?),
         "lite0" => Engine::from_efficientnet(&EfficientNetConfig::lite0().init(&device)?),
         "small" => Engine::from_small(&SmallNetConfig::default().init(&device)?),
+        // The built-in model's widths.
+        "builtin" => Engine::from_small(&SmallNetConfig { widths: vec![32, 48, 96, 256] }.init(&device)?),
         _ => Err(Error::config("bench", format!("no network is called {name}"))),
     }
 }

@@ -1,9 +1,9 @@
 """Times image networks, forward and a training step, against PyTorch on the same cores, in one run, and prints ratios.
 
-    python3 crates/polyad-nn/benches/network_rivals.py [--threads N] [--seconds S] [--batches 1,12,240] [NETWORK..]
+    python3 crates/polyad-nn/benches/network_rivals.py [--threads N] [--seconds S] [--rounds R] [--batches 1,12,240] [NETWORK..]
 
 A step is forward and the gradients of all weights, in PyTorch eager and channels-last. Forward, PyTorch in three ways: `eager`, `last` (channels-last), `frozen` (scripted, batch norms folded, frozen, optimised for
-inference). All four take turns, ROUNDS times; wall time is the best of all runs, processor time the best round's mean. A ratio is PyTorch's time over ours: above
+inference). All four take turns, R times; wall time is the best of all runs, processor time the best round's mean. A ratio is PyTorch's time over ours: above
 1 we are faster. The first ratios are of wall time, those in brackets of processor time, which is what counts where others
 use the machine. PyTorch is installed into target/rivals-network, unless the Python that runs this has it.
 """
@@ -19,7 +19,6 @@ import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 VENV = ROOT / "target" / "rivals-network"
-ROUNDS = 3
 CASES = {
     "resnet18": (224, 96),
     "resnet50": (224,),
@@ -27,6 +26,7 @@ CASES = {
     "vgg11": (224,),
     "lite0": (224,),
     "small": (96,),
+    "builtin": (96,),
 }
 STEPS = {"small": (96, 64), "resnet18": (96, 16), "lite0": (96, 16)}
 
@@ -85,8 +85,7 @@ def networks(torch):
                 i = o
         return nn.Sequential(*layers, *end())
 
-    def small():
-        widths = [32, 48, 96, 192]
+    def small(*widths):
         layers = [norm_conv(3, 32, 3, 2, act=relu)]
         for i, o in zip(widths, widths[1:]):
             inner = nn.Sequential(norm_conv(i, o, 3, 2, act=relu), norm_conv(o, o, 3))
@@ -129,7 +128,8 @@ def networks(torch):
         "alexnet": alexnet,
         "vgg11": vgg11,
         "lite0": lite0,
-        "small": small,
+        "small": lambda: small(32, 48, 96, 192),
+        "builtin": lambda: small(32, 48, 96, 256),
     }
 
 
@@ -175,6 +175,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batches", default="1,12,240")
     parser.add_argument("--bench", help="the built benchmark; cargo builds it otherwise")
     parser.add_argument("networks", nargs="*")
@@ -196,7 +197,7 @@ def main():
     def compare(head, name, batch, side, rivals):
         """`head` is what is asked of ours, and how the line begins."""
         best = {key: (float("inf"), float("inf")) for key in ["ours", *rivals]}
-        for _ in range(ROUNDS):
+        for _ in range(args.rounds):
             turns = {"ours": engine(head + name, batch, side)}
             turns |= {key: measure(run, args.seconds) for key, run in rivals.items()}
             best = {key: tuple(map(min, best[key], turns[key])) for key in best}

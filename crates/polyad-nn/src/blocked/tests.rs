@@ -205,6 +205,65 @@ fn normalisation_and_its_gradients_equal_burns_own() {
     }
 }
 
+/// `Σ probe · y`, added up in double precision.
+fn along(probe: &Tensor<5>, y: &Tensor<5>) -> f64 {
+    let products: Vec<f32> = (probe.clone().inner() * y.clone().inner()).into_data().try_into_vec().expect("numbers");
+    products.into_iter().map(f64::from).sum()
+}
+
+/// The gradients' product with a random direction against the difference of values a step of `h` to either side. Both are
+/// sums of many numbers of single precision, whose roundings are `noise` of the largest; `bend` is what the third derivative
+/// adds, 0 where the function is linear in each of its tensors.
+fn assert_slope(
+    what: &str,
+    tensors: [Tensor<4>; 2],
+    [h, bend]: [f64; 2],
+    function: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<5>,
+) {
+    let device = tensors[0].device();
+    let probe = random(function(tensors[0].clone(), tensors[1].clone()).dims(), &device);
+    let tracked = tensors.clone().map(|t| t.detach().require_grad());
+    let y = function(tracked[0].clone(), tracked[1].clone());
+    let size = along(&probe.clone().abs(), &y.clone().abs());
+    let grads = (y * probe.clone()).sum().backward();
+    for index in 0..2 {
+        let direction = random(tensors[index].dims(), &device);
+        let at = |step: f64| {
+            let mut moved = tensors.clone();
+            moved[index] = moved[index].clone() + direction.clone() * step;
+            let [a, b] = moved;
+            along(&probe, &function(a, b))
+        };
+        let difference = (at(h) - at(-h)) / (2.0 * h);
+        let Some(gradient) = tracked[index].grad(&grads) else { panic!("{what}: tensor {index} has no gradient") };
+        let slopes: Vec<f32> = (gradient * direction.clone().inner()).into_data().try_into_vec().expect("numbers");
+        let slope: f64 = slopes.into_iter().map(f64::from).sum();
+        let most = size * f64::from(f32::EPSILON) * 8.0 / h + bend * slope.abs().max(size.sqrt());
+        assert!((slope - difference).abs() <= most, "{what}, tensor {index}: {slope} but {difference}, within {most}");
+    }
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    let device = Device::flex().autodiff();
+    let uneven = Padding { before: [0, 1], after: [1, 1] };
+    let r = |shape| random(shape, &device);
+    for (size, stride) in [(9, 1), (9, 2), (26, 1), (27, 2)] {
+        let tensors = [r([2, 24, size, size + 2]), r([40, 24, 3, 3])];
+        assert_slope("convolution", tensors, [0.5, 0.0], |x, w| {
+            conv2d(from_planar(x), w, stride, uneven, Precision::Single)
+        });
+        let tensors = [r([2, 3, size, size + 2]), r([40, 3, 3, 3])];
+        assert_slope("stem", tensors, [0.5, 0.0], |x, w| stem(x, w, stride, uneven));
+        let tensors = [r([2, 24, size, size + 2]), r([24, 1, 5, 5])];
+        assert_slope("depthwise", tensors, [0.5, 0.0], |x, w| depthwise(from_planar(x), w, stride, Padding::even(2)));
+    }
+    // Without a cut, which bends where it begins; the second tensor is the residual.
+    let layer = BatchNormConfig::new(24).init(&device).expect("channels");
+    let tensors = [r([3, 24, 5, 7]), r([3, 24, 5, 7])];
+    assert_slope("norm", tensors, [0.02, 1e-3], |x, y| norm(&layer, from_planar(x), Some(from_planar(y)), Cut::NONE));
+}
+
 #[test]
 fn the_same_bits_come_from_any_number_of_threads() {
     // Maps that are taken image by image, and all images at once.
