@@ -42,27 +42,36 @@ pub(super) fn chosen(count: usize, random: &mut Random) -> Vec<usize> {
 }
 
 /// How well a network does on shapes that it does not learn from.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Tally {
+    smoothing: f64,
     loss: f64,
     right: usize,
     count: usize,
 }
 
 impl Tally {
+    /// An empty one, whose loss is smoothed as that of training is: a network that has learnt to spread a share of its answer
+    /// would look worse than one that has not yet, were it held against the truth alone.
+    pub fn new(smoothing: f64) -> Self {
+        Tally { smoothing, loss: 0.0, right: 0, count: 0 }
+    }
+
     /// Adds rows of logits with their classes.
     pub fn add(&mut self, logits: &[f32], truth: &[usize]) {
         let width = logits.len() / truth.len().max(1);
         for (logits, truth) in logits.chunks_exact(width.max(1)).zip(truth) {
             let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let total: f64 = logits.iter().map(|x| f64::from(x - most).exp()).sum();
-            self.loss += total.ln() - f64::from(logits[*truth] - most);
+            let mean: f64 = logits.iter().map(|x| f64::from(x - most)).sum::<f64>() / width.max(1) as f64;
+            let kept = 1.0 - self.smoothing;
+            self.loss += total.ln() - kept * f64::from(logits[*truth] - most) - self.smoothing * mean;
             self.right += usize::from(logits.iter().position(|x| *x == most) == Some(*truth));
             self.count += 1;
         }
     }
 
-    /// The mean loss, without smoothing.
+    /// The mean loss.
     pub fn loss(&self) -> Option<f64> {
         (self.count > 0).then(|| self.loss / self.count as f64)
     }
@@ -96,12 +105,17 @@ mod tests {
 
     #[test]
     fn tallies_count_right_answers_and_mean_loss() {
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(0.0);
         tally.add(&[0.0, 0.0, 10.0, 0.0], &[1, 0]);
         // The first row is a tie, and goes to the first class.
         assert_eq!(tally.accuracy(), Some(0.5));
         let expected = (2f64.ln() + (1.0 + (-10f64).exp()).ln()) / 2.0;
         assert!((tally.loss().expect("two rows") - expected).abs() < 1e-12);
-        assert_eq!(Tally::default().accuracy(), None);
+        // Smoothed: the mean of -log p over both classes counts a fifth.
+        let mut smoothed = Tally::new(0.2);
+        smoothed.add(&[10.0, 0.0], &[0]);
+        let (right, wrong) = ((-10f64).exp().ln_1p(), 10.0 + (-10f64).exp().ln_1p());
+        assert!((smoothed.loss().expect("a row") - (0.9 * right + 0.1 * wrong)).abs() < 1e-12);
+        assert_eq!(Tally::new(0.1).accuracy(), None);
     }
 }

@@ -77,7 +77,7 @@ impl Run<'_> {
 
     fn validate_views(&self, network: &ViewClassifier) -> Result<Tally> {
         let network = network.valid();
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(self.recipe.smoothing);
         for samples in self.validation.chunks(GROUP) {
             for (set, sample) in self.load(samples)?.iter().zip(samples) {
                 let views: Vec<&View> = set.views.iter().collect();
@@ -210,7 +210,7 @@ impl Run<'_> {
     fn validate_sets(&self, network: &VsFormer, features: &[Vec<f32>]) -> Result<Tally> {
         let network = network.valid();
         let width = self.recipe.architecture.features();
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(self.recipe.smoothing);
         for (features, samples) in features.chunks(GROUP).zip(self.validation.chunks(GROUP)) {
             self.job.check()?;
             let counts: Vec<usize> = features.iter().map(|own| own.len() / width).collect();

@@ -23,7 +23,7 @@ pub struct Epoch {
     pub epoch: usize,
     /// Mean loss on the training part, smoothed targets, as it was when each batch was seen.
     pub loss: f64,
-    /// Mean loss on the validation part, if there is one.
+    /// Mean loss on the validation part, smoothed likewise, if there is one.
     pub validation_loss: Option<f64>,
     /// Share of the validation part (views in stage 1, shapes in stage 2) that is classified rightly.
     pub validation_accuracy: Option<f64>,
