@@ -4,8 +4,9 @@
 //!
 //! Each line: milliseconds of the best run, mean processor time (all threads; on a machine that does other things too,
 //! the figure to compare), and operations per second of that processor time over the multiply-add peak of a
-//! core measured in the same run. Where the processor has bfloat16, 12 pictures also with that. `RAYON_NUM_THREADS=1` measures one core. `-- serve` answers lines `NETWORK BATCH SIDE
-//! SECONDS`, or the same after `step`, with the two times in seconds.
+//! core measured in the same run. Where the processor has bfloat16, 12 pictures also with that. `RAYON_NUM_THREADS=1`
+//! measures one core. `-- serve` answers lines `NETWORK BATCH SIDE SECONDS`, or the same after `step`, with the two times in
+//! seconds.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use polyad_nn::backbone::alexnet::AlexNetConfig;

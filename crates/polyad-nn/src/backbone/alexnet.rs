@@ -2,7 +2,7 @@
 //!
 //! The convolutions are torchvision's `features.{0, 3, 6, 8, 10}`; the two linear layers are VSFormer's own.
 
-use crate::blocked::{self, Cut, Input, Padding};
+use crate::blocked;
 use crate::error::{Result, nonzero};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -69,14 +69,7 @@ impl AlexNet {
     /// - input: `[n, 3, height, width]`, at least [`AlexNetConfig::SMALLEST`] a side
     /// - output: `[n, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let (mut x, mut channels) = (Input::Pictures(input), 0);
-        for (index, (convolution, sizes)) in self.features.iter().zip(CONVOLUTIONS).enumerate() {
-            let (_, _, _, border) = sizes;
-            let map = blocked::biased(convolution, x, Padding::even(border), Cut::RELU);
-            x = Input::Blocked(if POOLED.contains(&index) { blocked::max_pool(map, 3, 2, 0) } else { map });
-            channels = convolution.weight.dims()[0];
-        }
-        let map = x.planar(channels);
+        let map = blocked::plain(&self.features, input, |index| CONVOLUTIONS[index].3, &POOLED, [3, 2]);
         let flat = adaptive_avg_pool2d(map, [SIDE, SIDE]).flatten::<2>(1, 3);
         let hidden = relu(self.fc1.forward(self.dropout.forward(flat)));
         relu(self.fc2.forward(self.dropout.forward(hidden)))

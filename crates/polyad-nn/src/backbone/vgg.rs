@@ -3,7 +3,7 @@
 //!
 //! The convolutions are torchvision's `features.{0, 3, 6, 8, 11, 13, 16, 18}`; the two linear layers are VSFormer's own.
 
-use crate::blocked::{self, Cut, Input, Padding};
+use crate::blocked;
 use crate::error::{Result, nonzero};
 use burn::module::{Initializer, Module};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -72,13 +72,7 @@ impl Vgg {
     /// - input: `[n, 3, height, width]`, at least [`VggConfig::SMALLEST`] a side
     /// - output: `[n, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let (mut x, mut channels) = (Input::Pictures(input), 0);
-        for (index, convolution) in self.features.iter().enumerate() {
-            let map = blocked::biased(convolution, x, Padding::even(1), Cut::RELU);
-            x = Input::Blocked(if POOLED.contains(&index) { blocked::max_pool(map, 2, 2, 0) } else { map });
-            channels = convolution.weight.dims()[0];
-        }
-        let map = x.planar(channels);
+        let map = blocked::plain(&self.features, input, |_| 1, &POOLED, [2, 2]);
         let flat = adaptive_avg_pool2d(map, [SIDE, SIDE]).flatten::<2>(1, 3);
         let hidden = self.dropout.forward(relu(self.fc1.forward(flat)));
         self.dropout.forward(relu(self.fc2.forward(hidden)))

@@ -1,6 +1,7 @@
 //! Convolutions over small maps, whose weights are larger than an image: all images at once, so that a tile takes pixels of
 //! several and weights are read once a tile, not once an image. By `polyad_simd::conv::Direct`, as in the engine.
 
+use super::channelwise::spread;
 use super::convolution::{Geometry, phase};
 use polyad_simd::conv::{Cut, Direct, Map, Window};
 use polyad_simd::{LANES, level};
@@ -30,15 +31,10 @@ impl Geometry {
 
 /// Images with a border of zeros.
 fn bordered(images: &[f32], map: &Map) -> Vec<f32> {
-    let row = map.width * LANES;
+    let from = Map { border: 0, ..*map };
     let mut padded = vec![0.0; map.len()];
-    let planes = padded.par_chunks_exact_mut(map.plane()).zip(images.par_chunks_exact(map.height * row));
-    planes.for_each(|(padded, plane)| {
-        for (y, from) in plane.chunks_exact(row).enumerate() {
-            let start = (y + map.border) * map.row() + map.border * LANES;
-            padded[start..start + row].copy_from_slice(from);
-        }
-    });
+    let both = padded.par_chunks_exact_mut(map.image()).zip(images.par_chunks_exact(from.image()));
+    both.for_each(|(padded, image)| spread(image, &from, map, padded, 1));
     padded
 }
 
@@ -53,9 +49,7 @@ fn direct(input: &[f32], from: Map, window: Window, weights: &[f32], to: Map) ->
 
 /// The convolution; `packed` as [`super::convolution::pack`] gives it.
 pub(super) fn forward(g: &Geometry, input: &[f32], packed: &[f32]) -> Vec<f32> {
-    let [above, left] = g.padding.before;
-    let [below, right] = g.padding.after;
-    let from = g.input_map(above.max(left).max(below).max(right));
+    let from = g.input_map(g.padding.most());
     let window = Window { kernel: [g.kernel; 2], stride: g.stride, before: g.padding.before };
     if from.border == 0 {
         return direct(input, from, window, packed, g.output_map(0));

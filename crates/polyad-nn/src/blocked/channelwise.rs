@@ -82,8 +82,7 @@ impl Sizes {
 
     /// The input with a border that all windows fit into.
     fn padded(&self) -> Map {
-        let Padding { before: [above, left], after: [below, right] } = self.how.padding;
-        Map { border: above.max(left).max(below).max(right), ..self.from }
+        Map { border: self.how.padding.most(), ..self.from }
     }
 
     fn window(&self) -> Window {
@@ -108,8 +107,8 @@ impl Sizes {
     }
 }
 
-/// Copies the rows of an image into a map with a border, its pixels `step` apart.
-fn spread(image: &[f32], from: &Map, to: &Map, padded: &mut [f32], step: usize) {
+/// Copies the rows of an image into a map with a border, its pixels `step` apart. The border stays as it is.
+pub(super) fn spread(image: &[f32], from: &Map, to: &Map, padded: &mut [f32], step: usize) {
     let rows = image.chunks_exact(from.row().max(1));
     for (line, row) in rows.enumerate() {
         let (block, y) = (line / from.height, line % from.height);

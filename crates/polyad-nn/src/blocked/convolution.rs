@@ -70,16 +70,15 @@ impl Geometry {
     fn weights_block(&self) -> usize {
         self.in_blocks() * self.taps_per_block() * LANES * LANES
     }
-    pub(super) fn padded(&self) -> (usize, usize) {
-        let [height, width] = self.padding.around([self.height, self.width]);
-        (height, width)
+    pub(super) fn padded(&self) -> [usize; 2] {
+        self.padding.around([self.height, self.width])
     }
     /// Whether an image is already what a kernel reads.
     fn is_ready(&self) -> bool {
         !self.planar && self.padding == Padding::NONE
     }
     fn padded_len(&self) -> usize {
-        let (height, width) = self.padded();
+        let [height, width] = self.padded();
         // A block more of slack: groups of channels are read whole.
         self.in_blocks() * height * width * LANES + LANES
     }
@@ -88,7 +87,7 @@ impl Geometry {
     }
     /// Where an output pixel reads, and the terms.
     fn window(&self) -> (Grid, Vec<Tap>) {
-        let (height, width) = self.padded();
+        let [height, width] = self.padded();
         let mut taps = Vec::with_capacity(self.in_blocks() * self.taps_per_block());
         for block in 0..self.in_blocks() {
             for y in 0..self.kernel {
@@ -102,8 +101,7 @@ impl Geometry {
     }
     /// Zeros around the output's gradient, so that every tap of every phase stays inside.
     pub(super) fn border(&self) -> usize {
-        let Padding { before: [above, left], after: [below, right] } = self.padding;
-        self.kernel + self.stride + above.max(left).max(below).max(right)
+        self.kernel + self.stride + self.padding.most()
     }
     fn out_grid(&self) -> Grid {
         Grid { start: 0, row: self.out_width() * LANES, pixel: LANES }
@@ -145,22 +143,24 @@ fn unpack(g: &Geometry, packed: &[f32]) -> Vec<f32> {
     weights
 }
 
-/// Room for one padded image, where one is needed.
-fn scratch(g: &Geometry) -> Vec<f32> {
-    vec![0.0; if g.is_ready() { 0 } else { g.padded_len() }]
+/// Room for so many padded images, where they are needed.
+fn scratch(g: &Geometry, images: usize) -> Vec<f32> {
+    vec![0.0; if g.is_ready() { 0 } else { images * g.padded_len() }]
 }
 
-/// One image as kernels read it: itself, or copied into the middle of `padded`, whose border is zero and stays so.
-fn ready<'a>(g: &Geometry, image: &'a [f32], padded: &'a mut [f32]) -> &'a [f32] {
+/// Images as kernels read them: themselves, or copied into the middle of those of `padded`, whose border is zero and stays so.
+fn ready<'a>(g: &Geometry, images: &'a [f32], padded: &'a mut [f32]) -> &'a [f32] {
     if g.is_ready() {
-        return image;
+        return images;
     }
-    pad(g, image, padded);
+    for (image, padded) in images.chunks_exact(g.input_len()).zip(padded.chunks_exact_mut(g.padded_len())) {
+        pad(g, image, padded);
+    }
     padded
 }
 
 fn pad(g: &Geometry, image: &[f32], padded: &mut [f32]) {
-    let (padded_height, padded_width) = g.padded();
+    let [padded_height, padded_width] = g.padded();
     let [above, left] = g.padding.before;
     if g.planar {
         for (channel, plane) in image.chunks_exact(g.height * g.width).enumerate() {
@@ -191,7 +191,7 @@ pub fn forward(g: &Geometry, input: &[f32], weights: &[f32]) -> Vec<f32> {
     let level = level();
     let mut output = vec![0.0; g.images * g.output_len()];
     output.par_chunks_exact_mut(g.output_len()).zip(input.par_chunks_exact(g.input_len())).for_each_init(
-        || scratch(g),
+        || scratch(g, 1),
         |padded, (output, image)| {
             let convolution = Convolution {
                 input: ready(g, image, padded),
@@ -307,8 +307,7 @@ pub fn weight_gradient(g: &Geometry, input: &[f32], output_gradient: &[f32]) -> 
     let (input_grid, taps) = g.window();
     let level = level();
     // Pairs of output blocks are dealt out, and where there are few of them, groups of images too.
-    let ranges = g.out_blocks().div_ceil(2).clamp(1, GROUPS);
-    let blocks = g.out_blocks().div_ceil(2).div_ceil(ranges) * 2;
+    let blocks = g.out_blocks().div_ceil(2).div_ceil(GROUPS) * 2;
     let ranges = g.out_blocks().div_ceil(blocks);
     let group = g.images.div_ceil(GROUPS.div_ceil(ranges)).max(1);
     let groups = g.images.div_ceil(group);
@@ -320,18 +319,13 @@ pub fn weight_gradient(g: &Geometry, input: &[f32], output_gradient: &[f32]) -> 
             let first = task / groups * blocks;
             let blocks = blocks.min(g.out_blocks() - first);
             let images = task % groups * group..g.images.min((task % groups + 1) * group);
-            let mut padded = vec![0.0; if g.is_ready() { 0 } else { together * image }];
+            let mut padded = scratch(g, together);
             let mut sum = vec![0.0; blocks * g.weights_block()];
             for start in images.clone().step_by(together) {
                 let count = together.min(images.end - start);
                 let images = &input[start * g.input_len()..(start + count) * g.input_len()];
-                if !g.is_ready() {
-                    for (image, padded) in images.chunks_exact(g.input_len()).zip(padded.chunks_exact_mut(image)) {
-                        pad(g, image, padded);
-                    }
-                }
                 let gradient = WeightGradient {
-                    input: if g.is_ready() { images } else { &padded },
+                    input: ready(g, images, &mut padded),
                     input_grid,
                     taps: &taps,
                     channels: g.channels(),

@@ -15,6 +15,7 @@ use crate::has_kernels;
 use crate::norm::BatchNorm;
 use burn::backend::Dispatch;
 use burn::nn::conv::Conv2d;
+use burn::tensor::activation::relu;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Tensor, module};
 use channelwise::{ChannelwiseOps, Slide};
@@ -49,6 +50,11 @@ impl Padding {
     /// As many on each side.
     pub const fn even(zeros: usize) -> Self {
         Padding { before: [zeros; 2], after: [zeros; 2] }
+    }
+
+    /// The most zeros on one side.
+    pub fn most(&self) -> usize {
+        self.before.into_iter().chain(self.after).max().unwrap_or(0)
     }
 
     /// The size of a padded image.
@@ -211,10 +217,6 @@ fn composed_norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, cu
         Some(r) => y + r,
         None => y,
     };
-    within(y, cut)
-}
-
-fn within(y: Tensor<5>, cut: Cut) -> Tensor<5> {
     match (cut.low == f32::NEG_INFINITY, cut.high == f32::INFINITY) {
         (true, true) => y,
         (false, true) => y.clamp_min(cut.low),
@@ -222,44 +224,33 @@ fn within(y: Tensor<5>, cut: Cut) -> Tensor<5> {
     }
 }
 
-/// A convolution with a bias, and a cut.
+/// The beginning of AlexNet and VGG: convolutions with bias and ReLU, of which those in `pooled` are followed by a pool of the
+/// greatest, `pool` its kernel and stride. `zeros` says how many are around each one's input.
 ///
 /// # Shapes
 ///
-/// - `x`: `[n, ⌈in / 16⌉, height, width, 16]`, or pictures, `[n, in, height, width]`
-/// - output: `[n, ⌈out / 16⌉, …, 16]`
-pub(crate) fn biased(conv: &Conv2d, x: Input, padding: Padding, cut: Cut) -> Tensor<5> {
-    let (weight, stride) = (conv.weight.val(), conv.stride[0]);
-    let y = match x {
-        Input::Pictures(x) => stem(x, weight, stride, padding),
-        Input::Blocked(x) => conv2d(x, weight, stride, padding, Precision::Single),
+/// - `pictures`: `[n, in, height, width]`, `in` at most 16
+/// - output: `[n, out, …]`, `out` of the last convolution
+pub(crate) fn plain(
+    convolutions: &[Conv2d],
+    pictures: Tensor<4>,
+    zeros: impl Fn(usize) -> usize,
+    pooled: &[usize],
+    pool: [usize; 2],
+) -> Tensor<4> {
+    let [first, rest @ ..] = convolutions else { return pictures };
+    let finish = |index: usize, conv: &Conv2d, y: Tensor<5>| {
+        let bias = conv.bias.as_ref().map(|bias| from_planar(bias.val().reshape([1, -1, 1, 1])));
+        let y = relu(if let Some(bias) = bias { y + bias } else { y });
+        if pooled.contains(&index) { max_pool(y, pool[0], pool[1], 0) } else { y }
     };
-    let y = match &conv.bias {
-        Some(bias) => {
-            let [_, blocks, ..] = y.dims();
-            y + bias.val().reshape([1, blocks, 1, 1, LANES])
-        }
-        None => y,
-    };
-    within(y, cut)
-}
-
-/// What a convolution reads.
-pub(crate) enum Input {
-    /// Planar, of few channels.
-    Pictures(Tensor<4>),
-    /// In blocked layout.
-    Blocked(Tensor<5>),
-}
-
-impl Input {
-    /// Its channels, `[n, channels, height, width]`.
-    pub fn planar(self, channels: usize) -> Tensor<4> {
-        match self {
-            Input::Pictures(x) => x,
-            Input::Blocked(x) => to_planar(x, channels),
-        }
+    let mut map = finish(0, first, stem(pictures, first.weight.val(), first.stride[0], Padding::even(zeros(0))));
+    for (index, conv) in (1..).zip(rest) {
+        let y = conv2d(map, conv.weight.val(), conv.stride[0], Padding::even(zeros(index)), Precision::Single);
+        map = finish(index, conv, y);
     }
+    let channels = convolutions[convolutions.len() - 1].weight.dims()[0];
+    to_planar(map, channels)
 }
 
 /// The mean over pixels.

@@ -200,7 +200,7 @@ fn products(batch: &Batch, runs: &[(Run, usize)], operands: (&[u16], &[u16]), si
 
 /// The phases of a padded input, and where its lines are among them.
 fn phases(g: &Geometry) -> Plane {
-    let (height, width) = g.padded();
+    let [height, width] = g.padded();
     // A whole pair of pixels a line, so that no pair of the output's gradient spans two.
     let pitch = width.div_ceil(g.stride).next_multiple_of(2);
     Plane { channels: g.inputs, rows: height.div_ceil(g.stride), pitch }

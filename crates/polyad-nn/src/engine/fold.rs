@@ -12,13 +12,13 @@ use rayon::prelude::*;
 
 /// Packed weights and bias of a layer.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(super) struct Packed<W = Weights> {
     /// Output channels.
     pub outputs: usize,
     /// Rows and columns of the kernel.
     pub kernel: [usize; 2],
     /// As `polyad_simd::conv::Direct` or `Depthwise` take them.
-    pub weights: Weights,
+    pub weights: W,
     /// One a channel.
     pub bias: Vec<f32>,
 }
@@ -66,7 +66,7 @@ pub(super) fn convolution(
 }
 
 /// A depthwise convolution's weights, `[channels, 1, k, k]`, and what is folded into them.
-pub(super) fn depthwise(conv: &Conv2d, norm: &BatchNorm) -> Result<Packed> {
+pub(super) fn depthwise(conv: &Conv2d, norm: &BatchNorm) -> Result<Packed<Vec<f32>>> {
     let [channels, _, rows, columns] = conv.weight.dims();
     let numbers = numbers(conv.weight.val())?;
     let factors = Factors::new(channels, conv.bias.as_ref(), Some(norm))?;
@@ -78,7 +78,6 @@ pub(super) fn depthwise(conv: &Conv2d, norm: &BatchNorm) -> Result<Packed> {
             weights[at] = (f64::from(*weight) * factors.scale[channel]) as f32;
         }
     }
-    let weights = Weights::Single(weights);
     Ok(Packed { outputs: channels, kernel: [rows, columns], weights, bias: factors.bias() })
 }
 

@@ -72,7 +72,7 @@ pub(super) enum Layer {
     /// `cut(convolution + second)`; a linear layer is one whose kernel is the map.
     Convolution { packed: Packed, slide: Slide, second: Option<Id>, cut: Cut },
     /// `cut(convolution)`, each channel alone.
-    Depthwise { packed: Packed, slide: Slide, cut: Cut },
+    Depthwise { packed: Packed<Vec<f32>>, slide: Slide, cut: Cut },
     /// The greatest of each window.
     MaxPool(Slide),
     /// Means of a fixed number of windows, rows and columns alike.

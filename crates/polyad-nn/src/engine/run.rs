@@ -97,21 +97,19 @@ impl Plan {
                         spread(job.pieces(output, threads).into_iter(), threads, |piece| piece.run(level));
                     }
                     Weights::Pairs(weights) => {
-                        halves.resize(from.len().max(halves.len()), 0);
-                        let pieces = input[..from.len()].chunks(ROUNDED).zip(halves.chunks_mut(ROUNDED));
-                        spread(pieces, threads, |(from, to)| bfloat16::round(level, from, &mut to[..from.len()]));
+                        let len = from.len();
+                        halves.resize(len.max(halves.len()), 0);
+                        let pieces = input[..len].chunks(ROUNDED).zip(halves[..len].chunks_mut(ROUNDED));
+                        spread(pieces, threads, |(numbers, halves)| bfloat16::round(level, numbers, halves));
                         let job = Direct { input: &halves[..], from, window, weights, bias, second, cut, to };
                         spread(job.pieces(output, threads).into_iter(), threads, |piece| piece.run(level));
                     }
                 }
             }
             Layer::Depthwise { packed, slide, cut } => {
-                // Only convolutions over whole blocks are ever rounded.
-                if let Weights::Single(weights) = &packed.weights {
-                    let (window, bias) = (window(slide), &packed.bias[..]);
-                    let job = Depthwise { input, from, window, weights, bias, cut: *cut, to };
-                    spread(job.pieces(output), threads, |piece| piece.run(level));
-                }
+                let (weights, bias) = (&packed.weights[..], &packed.bias[..]);
+                let job = Depthwise { input, from, window: window(slide), weights, bias, cut: *cut, to };
+                spread(job.pieces(output), threads, |piece| piece.run(level));
             }
             Layer::MaxPool(slide) => {
                 let job = Pooling { input, from, pool: Pool::Max(window(slide)), to };

@@ -168,18 +168,20 @@ trait Terms<S: Simd> {
     type Number: Copy;
     /// Neighbouring numbers of a run that are added at once.
     const AT_ONCE: usize;
-    /// Those of a pixel, everywhere.
-    type Pixel: Copy;
-    /// Their weights for 16 outputs.
-    type Column: Copy;
+    /// So many, of each of 16 outputs.
+    type Factor: Copy;
 
+    /// Those of a pixel, for all outputs the same.
+    ///
     /// # Safety
     /// So many numbers may be read.
-    unsafe fn pixel(simd: S, from: *const Self::Number) -> Self::Pixel;
+    unsafe fn pixel(simd: S, from: *const Self::Number) -> Self::Factor;
+    /// Their weights.
+    ///
     /// # Safety
     /// 16 times as many may be read.
-    unsafe fn column(simd: S, from: *const Self::Number) -> Self::Column;
-    fn add(simd: S, pixel: Self::Pixel, column: Self::Column, sum: S::V) -> S::V;
+    unsafe fn column(simd: S, from: *const Self::Number) -> Self::Factor;
+    fn add(simd: S, pixel: Self::Factor, column: Self::Factor, sum: S::V) -> S::V;
 }
 
 struct Single;
@@ -187,8 +189,7 @@ struct Single;
 impl<S: Simd> Terms<S> for Single {
     type Number = f32;
     const AT_ONCE: usize = 1;
-    type Pixel = S::V;
-    type Column = S::V;
+    type Factor = S::V;
 
     #[inline(always)]
     unsafe fn pixel(simd: S, from: *const f32) -> S::V {
@@ -211,8 +212,7 @@ struct Pairs;
 impl<S: Half> Terms<S> for Pairs {
     type Number = u16;
     const AT_ONCE: usize = 2;
-    type Pixel = S::Pairs;
-    type Column = S::Pairs;
+    type Factor = S::Pairs;
 
     #[inline(always)]
     unsafe fn pixel(simd: S, from: *const u16) -> S::Pairs {
@@ -383,7 +383,7 @@ impl<T: Copy> DirectPiece<'_, T> {
                     let x = job.input.as_ptr().add(input_block * from.plane() + kernel_row * from.row());
                     let x = if STEP > 0 { x.add(places.input[0]) } else { x };
                     for i in (0..run).step_by(K::AT_ONCE) {
-                        let columns: [K::Column; O] = from_fn(|o| K::column(simd, w.add(o * depth * LANES)));
+                        let columns: [K::Factor; O] = from_fn(|o| K::column(simd, w.add(o * depth * LANES)));
                         for (t, sums) in sums.iter_mut().enumerate() {
                             let at = if STEP > 0 { t * STEP } else { places.input[t] };
                             let x = K::pixel(simd, x.add(at + i));

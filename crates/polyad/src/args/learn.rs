@@ -1,6 +1,6 @@
 //! Arguments of the commands that make models and measure them.
 
-use super::values::{PictureArgs, within};
+use super::values::{PictureArgs, PrecisionArgs, within};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -124,9 +124,8 @@ pub struct EvaluateArgs {
     /// The model; without it the built-in one, which only retrieves
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Multiply numbers rounded to bfloat16 where the processor can: nearly twice as fast, embeddings off by less than 1 %
-    #[arg(long)]
-    pub bfloat16: bool,
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// The split to classify and to query with
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     pub split: String,

@@ -12,6 +12,7 @@ pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
 pub use shapes::{ClassifyArgs, GalleryArgs, IndexArgs, InfoArgs, RenderArgs, SearchArgs};
+pub use values::PrecisionArgs;
 
 use clap::{Args, Parser, Subcommand};
 

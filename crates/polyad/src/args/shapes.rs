@@ -1,6 +1,6 @@
 //! Arguments of the commands that look at shapes and compare them.
 
-use super::values::{PictureArgs, named, samples, within};
+use super::values::{PictureArgs, PrecisionArgs, named, samples, within};
 use clap::{ArgGroup, Args};
 use polyad_shapes::index::Score;
 use std::path::PathBuf;
@@ -63,9 +63,8 @@ pub struct ClassifyArgs {
     /// The model; an index given to --labelled brings its own, and a folder can do with the built-in one
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Multiply numbers rounded to bfloat16 where the processor can: nearly twice as fast, embeddings off by less than 1 %
-    #[arg(long)]
-    pub bfloat16: bool,
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// Let the neighbours in a folder of classes, or in its index, vote, whatever the model knows
     #[arg(long, value_name = "DIR|INDEX", conflicts_with = "views_npy")]
     pub labelled: Option<PathBuf>,
@@ -102,9 +101,8 @@ pub struct IndexArgs {
     /// The model; the built-in one where it is left out the first time
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Multiply numbers rounded to bfloat16 where the processor can: nearly twice as fast, embeddings off by less than 1 %
-    #[arg(long)]
-    pub bfloat16: bool,
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// Only take a shape, or all below a folder, out of the index, by the path it is listed under
     #[arg(long, value_name = "PATH")]
     pub remove: Vec<String>,
@@ -129,9 +127,8 @@ pub struct SearchArgs {
     /// The model; an index brings its own, and a folder can do with the built-in one
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Multiply numbers rounded to bfloat16 where the processor can: nearly twice as fast, embeddings off by less than 1 %
-    #[arg(long)]
-    pub bfloat16: bool,
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// Neighbours to find
     #[arg(short, long = "neighbours", value_name = "K", default_value_t = 10, value_parser = within(1..=usize::MAX))]
     pub k: usize,

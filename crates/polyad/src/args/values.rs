@@ -9,6 +9,15 @@ const STYLES: [(&str, Style); 4] =
     [("lit", Style::Lit), ("depth", Style::Depth), ("normal", Style::Normal), ("silhouette", Style::Silhouette)];
 const FRAMES: [(&str, Frame); 2] = [("sphere", Frame::Sphere), ("crop", Frame::Crop)];
 
+/// What a model multiplies.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PrecisionArgs {
+    /// Multiply numbers rounded to bfloat16 where the processor can: up to twice as fast, embeddings off by some thousandths,
+    /// EfficientNet's by some hundredths
+    #[arg(long)]
+    pub bfloat16: bool,
+}
+
 /// How shapes become pictures. What is left out is the renderer's, or the recipe's, choice.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pictures")]

@@ -43,7 +43,7 @@ pub fn run(args: &ClassifyArgs, printer: &Printer, job: Job) -> Result<Exit> {
     if let Some(labelled) = &args.labelled {
         return by_neighbours(args, labelled, printer, job);
     }
-    let model = models::load(args.model.as_deref(), args.bfloat16)?;
+    let model = models::load(args.model.as_deref(), args.precision)?;
     if let Err(why) = model.classes() {
         let advice = "with --labelled DIR the neighbours in a folder of classes vote";
         let file = models::name(args.model.as_deref());
@@ -59,7 +59,7 @@ pub fn run(args: &ClassifyArgs, printer: &Printer, job: Job) -> Result<Exit> {
 fn by_neighbours(args: &ClassifyArgs, labelled: &Path, printer: &Printer, job: Job) -> Result<Exit> {
     paths::exist(&[labelled])?;
     let is_index = labelled.join(models::IN_INDEX).is_file();
-    let model = models::of_index(args.model.as_deref(), labelled, args.bfloat16)?;
+    let model = models::of_index(args.model.as_deref(), labelled, args.precision)?;
     let shelf = if is_index { Shelf::of_index(labelled, &model)? } else { Shelf::of_folder(labelled, &model, job)? };
     let roots = shelf.roots()?;
     let (queries, failures) = query::prepare(sources::all(&args.paths, job)?, &model, job)?;

@@ -14,7 +14,7 @@ pub fn run(args: &EvaluateArgs, printer: &Printer, job: Job) -> Result<Exit> {
     for folder in args.cache.as_slice() {
         paths::new_folder(folder)?;
     }
-    let model = models::load(args.model.as_deref(), args.bfloat16)?;
+    let model = models::load(args.model.as_deref(), args.precision)?;
     if let Some(why) = model.classes().err().filter(|_| !args.retrieval_only) {
         let file = models::name(args.model.as_deref());
         let advice = "--retrieval-only measures what it finds alike";

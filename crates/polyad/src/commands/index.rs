@@ -24,7 +24,7 @@ pub fn run(args: &IndexArgs, printer: &Printer, job: Job) -> Result<Exit> {
 
 fn update(args: &IndexArgs, job: Job) -> Result<Report> {
     let dir = args.dir.as_deref().ok_or_else(|| Failure::usage("no folder to index"))?;
-    let model = models::of_index(args.model.as_deref(), &args.out, args.bfloat16)?;
+    let model = models::of_index(args.model.as_deref(), &args.out, args.precision)?;
     let settings = Settings {
         identity: model.identity(),
         set_width: model.set_width(),

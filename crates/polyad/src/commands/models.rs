@@ -1,5 +1,6 @@
 //! The model that a command works with.
 
+use crate::args::PrecisionArgs;
 use crate::failure::Result;
 use crate::paths;
 use polyad_shapes::Error;
@@ -22,7 +23,7 @@ pub fn name(named: Option<&Path>) -> String {
 }
 
 /// Loads the model that was named on the command line; in bfloat16, where that is wanted and the processor can.
-pub fn load(named: Option<&Path>, bfloat16: bool) -> Result<Model> {
+pub fn load(named: Option<&Path>, precision: PrecisionArgs) -> Result<Model> {
     let model = match file_of(named) {
         Some(path) => {
             paths::file(path, "a model")?;
@@ -30,14 +31,14 @@ pub fn load(named: Option<&Path>, bfloat16: bool) -> Result<Model> {
         }
         None => Model::builtin()?,
     };
-    Ok(if bfloat16 { model.with_bfloat16() } else { model })
+    Ok(if precision.bfloat16 { model.with_bfloat16() } else { model })
 }
 
 /// The model named on the command line, or else the one that an index keeps, or else the built-in one.
-pub fn of_index(named: Option<&Path>, index: &Path, bfloat16: bool) -> Result<Model> {
+pub fn of_index(named: Option<&Path>, index: &Path, precision: PrecisionArgs) -> Result<Model> {
     let kept = index.join(IN_INDEX);
     let named = if named.is_none() && kept.is_file() { Some(kept.as_path()) } else { named };
-    load(named, bfloat16)
+    load(named, precision)
 }
 
 /// Puts a copy of the model's file into an index that has none. The copy is byte for byte: a model's identity is a

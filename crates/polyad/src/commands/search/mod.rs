@@ -37,8 +37,8 @@ pub fn run(args: &SearchArgs, printer: &Printer, job: Job) -> Result<Exit> {
     }
     let named = sources::all(queries, job)?;
     let model = match index {
-        Some(index) => models::of_index(args.model.as_deref(), index, args.bfloat16)?,
-        None => models::load(args.model.as_deref(), args.bfloat16)?,
+        Some(index) => models::of_index(args.model.as_deref(), index, args.precision)?,
+        None => models::load(args.model.as_deref(), args.precision)?,
     };
     let shelf = match (&args.folder, index) {
         (Some(folder), _) => Shelf::of_folder(folder, &model, job)?,
