@@ -77,7 +77,7 @@ pub fn evaluate(dir: &Path, model: &Model, options: &EvaluateOptions, job: Job) 
     let mut failed = data.failures.clone();
     if options.retrieval_only {
         let seen = look(&data.all(), model, options, &mut failed, job)?;
-        let retrieval = with_shapes(&seen, retrieval::evaluate_all)?;
+        let retrieval = find_again(&seen)?;
         let shapes = seen.len();
         return Ok(Evaluation {
             instance_accuracy: None,
@@ -115,6 +115,11 @@ pub fn measure(classes: Vec<String>, queries: &[Seen], gallery: &[Seen], failed:
         shapes: queries.len(),
         failed,
     })
+}
+
+/// How well every shape finds its like among all others.
+pub fn find_again(seen: &[Seen]) -> Result<Retrieval> {
+    with_shapes(seen, retrieval::evaluate_all)
 }
 
 fn with_shapes<R>(seen: &[Seen], f: impl FnOnce(Shapes) -> Result<R>) -> Result<R> {

@@ -142,3 +142,43 @@ fn a_trained_model_is_measured_on_what_it_has_not_seen_and_refuses_other_classes
     let message = evaluate(&shapes, &trained.model, &options, Job::silent()).expect_err("other classes").to_string();
     assert!(message.contains("mug") && message.contains("cup"), "{message}");
 }
+
+/// Files of a kind below a folder, and when they were written.
+fn written(folder: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(written(&path));
+        } else {
+            let time = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("a time");
+            files.push((path, time));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn features_of_weights_that_stay_are_computed_once() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let root = tempfile::tempdir().expect("a folder");
+    let shapes = root.path().join("shapes");
+    library(&shapes, 6);
+    let cache = root.path().join("cache");
+    let options = TrainOptions {
+        initializer: Some("builtin".into()),
+        freeze: true,
+        rotations: Some(1),
+        cache: Some(cache.clone()),
+        ..options()
+    };
+    let first = train(&shapes, &root.path().join("first"), &options, Job::silent()).expect("a model");
+    let files = written(&cache);
+    let features = files.iter().filter(|(path, _)| path.extension().is_none()).count();
+    assert_eq!(features, 2 * (first.shapes.0 + first.shapes.1), "one file for each pose of each shape");
+    assert_eq!(files.len(), 2 * features, "beside its pictures");
+    let second = train(&shapes, &root.path().join("second"), &options, Job::silent()).expect("a model");
+    assert_eq!(second.model.identity(), first.model.identity());
+    assert_eq!(written(&cache), files, "nothing was drawn or computed again");
+}

@@ -4,14 +4,15 @@
 //!    in another pose.
 //! 2. A model is trained on the train split and measured on the test split, whose shapes it has never seen.
 //! 3. Test parts query the train parts; pictures of what they find go into `gallery.png` and `report.html`.
+//! 4. The built-in model, which has been trained on none of the parts, looks for each test part's like among the others.
 
 use super::families::{families, generate};
 use super::stl::write_stl;
 use crate::error::{Error, Result};
-use crate::evaluate::{EvaluateOptions, Evaluation, Seen, look, measure};
+use crate::evaluate::{EvaluateOptions, Evaluation, Seen, find_again, look, measure};
 use crate::job::Job;
-use crate::metrics::retrieval::{LEVELS, rank};
-use crate::model::BUILTIN;
+use crate::metrics::retrieval::{LEVELS, Retrieval, rank};
+use crate::model::{BUILTIN, Model};
 use crate::normalise::{Pose, normalise};
 use crate::render::thumbnail;
 use crate::report::{Chart, Confusion, Curve, NeighbourRow, Report, Scale, Thumbnail};
@@ -50,6 +51,8 @@ impl Default for DemoOptions {
 pub struct Demo {
     /// On shapes that were not trained on.
     pub evaluation: Evaluation,
+    /// What the built-in model finds among the test parts, without any training.
+    pub untrained: Retrieval,
     /// The model's file.
     pub model: PathBuf,
     /// The folder of parts.
@@ -88,14 +91,17 @@ pub fn run(dir: &Path, options: &DemoOptions, job: Job) -> Result<Demo> {
     let data = Dataset::open(&parts, options.seed, job)?;
     let looking = EvaluateOptions { cache: Some(dir.join("cache")), ..EvaluateOptions::default() };
     let mut failed = Vec::new();
-    let queries = look(&data.split("test")?, &trained.model, &looking, &mut failed, job)?;
+    let test = data.split("test")?;
+    let queries = look(&test, &trained.model, &looking, &mut failed, job)?;
     let gallery = look(&data.split("train")?, &trained.model, &looking, &mut failed, job)?;
     let evaluation = measure(data.classes.clone(), &queries, &gallery, failed)?;
+    let untrained = find_again(&look(&test, &Model::builtin()?, &EvaluateOptions::default(), &mut Vec::new(), job)?)?;
 
     let rows = neighbours(&data.classes, &queries, &gallery, job)?;
-    let demo = Demo { evaluation, model, parts, gallery: dir.join("gallery.png"), report: dir.join("report.html") };
+    let (gallery, report) = (dir.join("gallery.png"), dir.join("report.html"));
+    let demo = Demo { evaluation, untrained, model, parts, gallery, report };
     write_view(&demo.gallery, &gallery_sheet(&rows)?)?;
-    let html = report(&demo.evaluation, &trained, rows, options)?.to_html();
+    let html = page(&demo, &trained, rows, options)?.to_html();
     whole_file::write(&demo.report, html.as_bytes())?;
     Ok(demo)
 }
@@ -171,7 +177,8 @@ fn gallery_sheet(rows: &[Row]) -> Result<View> {
     sheet(&pictures, NEIGHBOURS + 1)
 }
 
-fn report(evaluation: &Evaluation, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -> Result<Report> {
+fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -> Result<Report> {
+    let evaluation = &demo.evaluation;
     let percent = |share: Option<f64>| share.map_or("–".into(), |share| format!("{:.1} %", 100.0 * share));
     let interval = evaluation
         .instance_interval
@@ -239,6 +246,7 @@ fn report(evaluation: &Evaluation, trained: &Trained, rows: Vec<Row>, options: &
             ("class accuracy".into(), percent(evaluation.class_accuracy)),
             ("mean average precision".into(), retrieval.map.map_or("–".into(), |map| format!("{map:.3}"))),
             ("nearest neighbour".into(), percent(retrieval.nn)),
+            ("nearest neighbour, built-in model, untrained".into(), percent(demo.untrained.nn)),
         ],
         charts,
         confusion: evaluation

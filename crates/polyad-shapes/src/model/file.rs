@@ -7,12 +7,12 @@
 //! checksum:    BLAKE3 of HEADER with 64 zeros for its checksum, then of each tensor by name: name, dtype, shape, bytes
 //! ```
 //!
-//! Specification of the outer format: <https://github.com/huggingface/safetensors>. The file is read whole: mapping it
-//! into memory would need `unsafe`, and the checksum reads every byte anyway.
+//! Specification of the outer format: <https://github.com/huggingface/safetensors>. The file is mapped into memory, so that its
+//! weights are copied once, to where they are used.
 
 use super::header::{Header, Precision};
 use super::weights::{self, Layout, Stored};
-use super::{Definition, first_names};
+use super::{Definition, first_names, map};
 use crate::error::{Error, Result};
 use crate::whole_file;
 use burn::tensor::{Device, TensorData};
@@ -47,7 +47,7 @@ impl Definition {
 
     /// Reads a model. What is damaged, truncated, foreign, or newer than this version is refused, and told apart.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+        let bytes = map::read_only(path)?;
         Self::from_bytes(&bytes).map_err(|error| error.in_file(path.display().to_string()))
     }
 

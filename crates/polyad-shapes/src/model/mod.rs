@@ -12,6 +12,7 @@ mod file;
 mod header;
 pub mod import;
 mod infer;
+mod map;
 mod names;
 mod npy;
 mod weights;

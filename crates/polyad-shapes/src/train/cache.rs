@@ -28,6 +28,19 @@ const MOST: usize = 1 << 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key([u8; 32]);
 
+impl Key {
+    /// 64 hexadecimal digits.
+    pub(super) fn name(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+
+    /// A key for tests.
+    #[cfg(test)]
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Key(blake3::hash(bytes).into())
+    }
+}
+
 /// How a shape is turned before it is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -129,7 +142,7 @@ impl Cache {
     }
 
     fn path(&self, key: Key) -> PathBuf {
-        let name = blake3::Hash::from_bytes(key.0).to_hex();
+        let name = key.name();
         self.folder.join(&name[..2]).join(format!("{}.views", &name[2..]))
     }
 

@@ -10,6 +10,7 @@
 
 mod cache;
 mod dataset;
+mod features;
 pub(crate) mod loss;
 mod pictures;
 mod recipe;
@@ -23,6 +24,7 @@ use crate::model::{Definition, Header, InputNormalisation, Model};
 use crate::source::{Failure, Source};
 use crate::vsformer::{ViewClassifier, VsFormer};
 use burn::module::Module;
+use features::Features;
 use polyad_nn::blocked::Precision;
 use run::{Clock, Run, Sample};
 use state::{Position, States};
@@ -82,7 +84,8 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
         check_same(&stored.position, &recipe, &shapes, states.folder())?;
     }
 
-    let cache = Cache::open(options.cache.as_deref().unwrap_or(&beside(out, ".cache")), &recipe.render)?;
+    let folder = options.cache.clone().unwrap_or_else(|| beside(out, ".cache"));
+    let cache = Cache::open(&folder, &recipe.render)?;
     let mut failures = data.failures.clone();
     let turns: Vec<Turn> = std::iter::once(Turn::AsIs)
         .chain((0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k }))
@@ -91,11 +94,12 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let (validation, validating) = samples(&cache, &data.validation, &turns, &mut failures, job)?;
     check_readable(&train, &data)?;
 
-    let (begin, input) = beginning(&recipe)?;
+    let Beginning { network: begin, input, identity } = beginning(&recipe)?;
     let position = stored.as_ref().map_or_else(|| first_position(&recipe, shapes), |s| s.position.clone());
     let mut run = Run {
         recipe: &recipe,
         cache: &cache,
+        features: identity.filter(|_| recipe.freeze).map(|identity| Features::open(&folder, &identity)),
         input,
         train: &train,
         validation: &validation,
@@ -174,8 +178,17 @@ fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&state::Stored<Posit
     Ok(network)
 }
 
-/// A fresh network, with the initializer of the model that the recipe begins with, and how its pixels become numbers.
-fn beginning(recipe: &Recipe) -> Result<(VsFormer, InputNormalisation)> {
+/// What a run begins with.
+struct Beginning {
+    /// A fresh network, with the initializer of the model that the recipe begins with.
+    network: VsFormer,
+    /// How its pixels become numbers.
+    input: InputNormalisation,
+    /// The identity of that model.
+    identity: Option<String>,
+}
+
+fn beginning(recipe: &Recipe) -> Result<Beginning> {
     let device = Run::device();
     device.seed(recipe.seed);
     let mut network = recipe.architecture.init(&device)?;
@@ -185,7 +198,7 @@ fn beginning(recipe: &Recipe) -> Result<(VsFormer, InputNormalisation)> {
     // Burn draws weights when they are first looked at. Looked at now, they follow from the seed alone, and not from what a
     // run has drawn by the time that it comes to them, which is less if it was stopped before.
     state::record(&network)?;
-    let Some(path) = &recipe.begin else { return Ok((network, recipe.input)) };
+    let Some(path) = &recipe.begin else { return Ok(Beginning { network, input: recipe.input, identity: None }) };
     let model = Definition::named(path)?;
     let begin = model.network().initializer.clone().train();
     if model.header().architecture.dim == recipe.architecture.dim {
@@ -195,7 +208,8 @@ fn beginning(recipe: &Recipe) -> Result<(VsFormer, InputNormalisation)> {
         let weights = state::record(&begin.backbone)?;
         network.initializer.backbone = state::restore(network.initializer.backbone, weights.to_vec())?;
     }
-    Ok((network, model.header().input))
+    let header = model.header();
+    Ok(Beginning { network, input: header.input, identity: Some(header.checksum.clone()) })
 }
 
 fn first_position(recipe: &Recipe, shapes: String) -> Position {

@@ -1,6 +1,7 @@
 //! What both stages share: the shapes, the state, the steps.
 
 use super::cache::{Cache, Key};
+use super::features::Features;
 use super::pictures::{Tally, jittered};
 use super::recipe::{Recipe, Schedule};
 use super::state::{Epoch, Position, States, record};
@@ -37,6 +38,8 @@ pub(super) struct Sample {
 pub(super) struct Run<'a> {
     pub recipe: &'a Recipe,
     pub cache: &'a Cache,
+    /// Where features are kept; only those of an image network that never changes are.
+    pub features: Option<Features>,
     pub input: InputNormalisation,
     pub train: &'a [Sample],
     pub validation: &'a [Sample],

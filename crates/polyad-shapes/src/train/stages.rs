@@ -16,6 +16,8 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
+use polyad_nn::engine::Engine;
+use rayon::prelude::*;
 
 impl Run<'_> {
     /// Stage 1's optimizer.
@@ -161,18 +163,34 @@ impl Run<'_> {
         let width = self.recipe.architecture.features();
         let mut all = Vec::with_capacity(samples.len());
         for samples in samples.chunks(GROUP) {
-            let sets = self.load(samples)?;
-            let views: Vec<&View> = sets.iter().flat_map(|set| &set.views).collect();
-            let rows = self.infer(&views, |images| Ok(engine.forward(images)?))?;
-            let mut rest = &rows[..];
-            for set in &sets {
-                let (own, others) = rest.split_at(set.views.len() * width);
-                all.push(own.to_vec());
-                rest = others;
-            }
+            self.job.check()?;
+            let kept = |sample: &Sample| self.features.as_ref()?.load(sample.key, width);
+            let kept: Vec<Option<Vec<f32>>> = samples.par_iter().map(kept).collect();
+            let missing = samples.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+            let missing: Vec<Sample> = missing.map(|(sample, _)| *sample).collect();
+            let mut found = self.compute_features(&engine, &missing)?.into_iter();
+            all.extend(kept.into_iter().filter_map(|kept| kept.or_else(|| found.next())));
             self.job.reporter().advance(samples.len() as u64);
         }
         Ok(all)
+    }
+
+    fn compute_features(&self, engine: &Engine, samples: &[Sample]) -> Result<Vec<Vec<f32>>> {
+        let sets = self.load(samples)?;
+        let views: Vec<&View> = sets.iter().flat_map(|set| &set.views).collect();
+        let rows = self.infer(&views, |images| Ok(engine.forward(images)?))?;
+        let width = self.recipe.architecture.features();
+        let mut rest = &rows[..];
+        let mut found = Vec::with_capacity(samples.len());
+        for (set, sample) in sets.iter().zip(samples) {
+            let (own, others) = rest.split_at(set.views.len() * width);
+            if let Some(features) = &self.features {
+                features.store(sample.key, own)?;
+            }
+            found.push(own.to_vec());
+            rest = others;
+        }
+        Ok(found)
     }
 
     /// The features of some views of each of a batch's shapes, and how many each has.

@@ -15,6 +15,7 @@ struct Demonstrated {
     instance_interval: Option<[f64; 2]>,
     class_accuracy: Option<f64>,
     map: Option<f64>,
+    untrained_nn: Option<f64>,
     shapes: usize,
     model: String,
     parts: String,
@@ -31,6 +32,7 @@ pub fn run(args: &DemoArgs, printer: &Printer, job: Job) -> Result<Exit> {
         instance_interval: demo.evaluation.instance_interval,
         class_accuracy: demo.evaluation.class_accuracy,
         map: demo.evaluation.retrieval.map,
+        untrained_nn: demo.untrained.nn,
         shapes: demo.evaluation.shapes,
         model: name(&demo.model),
         parts: name(&demo.parts),
@@ -46,6 +48,7 @@ fn words(demo: &Demonstrated) -> String {
     table::card(&[
         ("instance accuracy", accuracy),
         ("mAP", table::ratio(demo.map)),
+        ("nearest neighbour", format!("{} by the built-in model, untrained", table::ratio(demo.untrained_nn))),
         ("model", demo.model.clone()),
         ("parts", demo.parts.clone()),
         ("gallery", demo.gallery.clone()),
