@@ -2,7 +2,8 @@
 //!
 //! 1. Parts of every family are written as STL files: `DIR/parts/family/{train,test}/NN.stl`, each of another shape and
 //!    in another pose.
-//! 2. A model is trained on the train split and measured on the test split, whose shapes it has never seen.
+//! 2. A model is trained on the train split, on what the built-in model sees, and measured on the test split, whose shapes it
+//!    has never seen.
 //! 3. Test parts query the train parts; pictures of what they find go into `gallery.png` and `report.html`.
 //! 4. The built-in model, which has been trained on none of the parts, looks for each test part's like among the others.
 
@@ -30,19 +31,15 @@ pub struct DemoOptions {
     pub train: usize,
     /// Parts of a family to be measured on.
     pub test: usize,
-    /// Epochs of stage 1.
-    pub stage1_epochs: usize,
-    /// Epochs of stage 2.
+    /// Epochs of training.
     pub epochs: usize,
-    /// How many of those refine the whole network.
-    pub refining_epochs: usize,
     /// Every number drawn follows from it.
     pub seed: u64,
 }
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        DemoOptions { train: 40, test: 8, stage1_epochs: 3, epochs: 21, refining_epochs: 1, seed: 0 }
+        DemoOptions { train: 40, test: 8, epochs: 28, seed: 0 }
     }
 }
 
@@ -63,8 +60,7 @@ pub struct Demo {
     pub report: PathBuf,
 }
 
-/// Side of a picture that the network sees, and of one that people see.
-const SIZE: usize = 64;
+/// Side of a picture that people see.
 const PICTURE: usize = 128;
 /// Neighbours shown of a query.
 const NEIGHBOURS: usize = 6;
@@ -76,11 +72,10 @@ pub fn run(dir: &Path, options: &DemoOptions, job: Job) -> Result<Demo> {
     let model = dir.join("model");
     let settings = TrainOptions {
         initializer: Some(BUILTIN.to_owned()),
-        size: Some(SIZE),
+        freeze: true,
+        // Every part lies in a pose of its own already.
         rotations: Some(0),
-        stage1_epochs: Some(options.stage1_epochs),
         epochs: Some(options.epochs),
-        refining_epochs: Some(options.refining_epochs),
         seed: options.seed,
         resume: true,
         cache: Some(dir.join("cache")),
@@ -95,7 +90,7 @@ pub fn run(dir: &Path, options: &DemoOptions, job: Job) -> Result<Demo> {
     let queries = look(&test, &trained.model, &looking, &mut failed, job)?;
     let gallery = look(&data.split("train")?, &trained.model, &looking, &mut failed, job)?;
     let evaluation = measure(data.classes.clone(), &queries, &gallery, failed)?;
-    let untrained = find_again(&look(&test, &Model::builtin()?, &EvaluateOptions::default(), &mut Vec::new(), job)?)?;
+    let untrained = find_again(&look(&test, &Model::builtin()?, &looking, &mut Vec::new(), job)?)?;
 
     let rows = neighbours(&data.classes, &queries, &gallery, job)?;
     let (gallery, report) = (dir.join("gallery.png"), dir.join("report.html"));
@@ -183,11 +178,9 @@ fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -
     let interval = evaluation
         .instance_interval
         .map_or(String::new(), |[low, high]| format!(" ({:.1} to {:.1})", 100.0 * low, 100.0 * high));
-    let curve = |name: &str, stage: u8, value: &dyn Fn(&Epoch) -> Option<f64>| Curve {
+    let curve = |name: &str, value: &dyn Fn(&Epoch) -> Option<f64>| Curve {
         name: name.into(),
-        points: (trained.curve.iter().filter(|epoch| epoch.stage == stage))
-            .filter_map(|epoch| Some([epoch.epoch as f64, value(epoch)?]))
-            .collect(),
+        points: trained.curve.iter().filter_map(|epoch| Some([epoch.epoch as f64, value(epoch)?])).collect(),
     };
     let chart = |title: &str, y: &str, scale: Scale, curves: Vec<Curve>| Chart {
         title: title.into(),
@@ -196,21 +189,12 @@ fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -
         scale,
         curves,
     };
-    let losses = |stage: u8| {
-        vec![
-            curve("training", stage, &|epoch| Some(epoch.loss)),
-            curve("validation", stage, &|epoch| epoch.validation_loss),
-        ]
-    };
+    let losses =
+        vec![curve("training", &|epoch| Some(epoch.loss)), curve("validation", &|epoch| epoch.validation_loss)];
+    let accuracy = vec![curve("View Sets", &|epoch| epoch.validation_accuracy)];
     let mut charts = vec![
-        chart("Stage 1: each view alone", "loss", Scale::Values, losses(1)),
-        chart("Stage 2: View Sets", "loss", Scale::Values, losses(2)),
-        chart(
-            "Accuracy on the validation part, stage 2",
-            "accuracy",
-            Scale::Shares,
-            vec![curve("View Sets", 2, &|epoch| epoch.validation_accuracy)],
-        ),
+        chart("Training", "loss", Scale::Values, losses),
+        chart("Accuracy on the validation part", "accuracy", Scale::Shares, accuracy),
     ];
     if let Some(precision) = evaluation.retrieval.precision {
         let points = (0..LEVELS).map(|level| [level as f64 / (LEVELS - 1) as f64, precision[level]]).collect();
@@ -238,8 +222,9 @@ fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -
     Ok(Report {
         title: "polyad demo".into(),
         introduction: "Generated mechanical and household parts, every dimension and pose drawn at random. A VSFormer \
-                       was trained on some and measured on others, which it has never seen. The coded families differ \
-                       only in the parity of three features, which no single feature and no pair of them tells."
+                       was trained on some, on what the built-in image network sees of them, and measured on others, \
+                       which it has never seen. The coded families differ only in the parity of three features, which \
+                       no single feature and no pair of them tells."
             .into(),
         summary: vec![
             ("instance accuracy".into(), percent(evaluation.instance_accuracy) + &interval),
@@ -260,7 +245,7 @@ fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -
             ("parts that chose the epoch".into(), validating.to_string()),
             ("parts to be measured on".into(), evaluation.shapes.to_string()),
             ("seed".into(), options.seed.to_string()),
-            ("chosen epoch of stage 2".into(), trained.best.epoch.to_string()),
+            ("chosen epoch".into(), trained.best.epoch.to_string()),
             ("polyad".into(), env!("CARGO_PKG_VERSION").into()),
         ],
     })

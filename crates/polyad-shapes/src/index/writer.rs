@@ -38,7 +38,19 @@ const LOCK: &str = "writer.lock";
 /// An index, open for questions and changes. Only one exists at a time.
 pub struct IndexWriter {
     pub(super) index: Index,
-    _lock: File,
+    // After the index, for fields are dropped in their order.
+    _lock: Lock,
+}
+
+/// A locked file, unlocked when dropped. Closing it would not do: a process that another thread has just forked holds it
+/// open until it becomes another program.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If that fails, closing the file is what remains.
+        let _ = self.0.unlock();
+    }
 }
 
 /// An item that must be looked into.
@@ -87,6 +99,7 @@ impl IndexWriter {
             }
             Err(TryLockError::Error(e)) => return Err(Error::io(&path, e)),
         }
+        let lock = Lock(lock);
         let mut store = Store::create(folder)?;
         store.write(0, |txn, tables| {
             match (read_settings(txn, tables)?, settings) {

@@ -14,7 +14,8 @@ use std::time::Duration;
 pub struct TrainOptions {
     /// The published schedule instead of ours.
     pub paper: bool,
-    /// The name of an image network, whose weights are drawn, or a model to begin with.
+    /// The name of an image network, whose weights are drawn, or a model to begin with. `None` is the built-in model, kept
+    /// as it is; where pictures other than its own or a stage 1 are asked for, the small network with fresh weights.
     pub initializer: Option<String>,
     /// Leave the image network's weights as they are; what comes after it learns.
     pub freeze: bool,
@@ -44,8 +45,6 @@ pub struct TrainOptions {
     pub stage1_epochs: Option<usize>,
     /// Epochs of stage 2.
     pub epochs: Option<usize>,
-    /// How many of those at most refine the whole network.
-    pub refining_epochs: Option<usize>,
     /// Every number drawn follows from it.
     pub seed: u64,
     /// Go on where a run with the same settings was stopped.
@@ -146,8 +145,8 @@ impl Recipe {
     pub fn new(options: &TrainOptions) -> Result<Self> {
         let begin = Begin::find(options)?;
         let mut recipe = if options.paper { Self::paper(&begin) } else { Self::ours(&begin) };
-        recipe.freeze = options.freeze;
-        if options.freeze && begin.model.is_none() {
+        recipe.freeze = options.freeze || begin.unasked;
+        if recipe.freeze && begin.model.is_none() {
             return Err(Error::Invalid(
                 "--freeze keeps an initializer's weights: name a model with --initializer".into(),
             ));
@@ -173,7 +172,7 @@ impl Recipe {
         network.order = options.order.unwrap_or(network.order);
         network.qk_norm = options.qk_norm;
         network.check()?;
-        if options.freeze {
+        if recipe.freeze {
             let epochs = recipe.stage2.epochs + recipe.refining.epochs;
             (recipe.stage2, recipe.refining) = (recipe.stage2.stretched(epochs), Schedule::NONE);
         }
@@ -182,7 +181,7 @@ impl Recipe {
         }
         let epochs = options.epochs.unwrap_or(recipe.stage2.epochs + recipe.refining.epochs);
         // Refining wants something to refine.
-        let refining = recipe.refining.epochs.min(epochs / 2).min(options.refining_epochs.unwrap_or(usize::MAX));
+        let refining = recipe.refining.epochs.min(epochs / 2);
         recipe.stage2 = recipe.stage2.stretched(epochs - refining);
         recipe.refining = recipe.refining.stretched(refining);
         if recipe.stage2.epochs == 0 {
@@ -197,7 +196,7 @@ impl Recipe {
         let network = VsFormerConfig { layers: 2, ..begin.architecture() };
         let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
         // Weights that see already are moved less.
-        let (epochs, rate) = if begin.model.is_some() { (1, 0.02) } else { (5, 0.05) };
+        let (epochs, rate) = if begin.model.is_some() { (1, 0.02) } else { (8, 0.05) };
         Recipe {
             architecture: network,
             begin: None,
@@ -209,7 +208,7 @@ impl Recipe {
             stage1: Schedule { epochs, rate, warm_up: 0.25, cycle: epochs, decay: 1.0 },
             stage1_batch: 64,
             stage1_decay: 5e-3,
-            stage2: Schedule { epochs: 12, rate: 1e-3, warm_up: 1.0, cycle: 12, decay: 1.0 },
+            stage2: Schedule { epochs: 13, rate: 1e-3, warm_up: 1.0, cycle: 13, decay: 1.0 },
             stage2_batch: 64,
             stage2_frozen: true,
             refining: Schedule { epochs: 1, rate: 3e-4, warm_up: 0.25, cycle: 1, decay: 1.0 },
@@ -254,26 +253,35 @@ impl Recipe {
 struct Begin {
     kind: BackboneKind,
     model: Option<(PathBuf, Definition)>,
+    /// The built-in model, because nothing else was asked for.
+    unasked: bool,
     paper: bool,
 }
 
 impl Begin {
     fn find(options: &TrainOptions) -> Result<Self> {
         let paper = options.paper;
-        let name = options.initializer.as_deref();
-        let name = name.unwrap_or(if paper { BackboneKind::AlexNet.name() } else { BackboneKind::Small.name() });
+        let fresh = |kind| Ok(Begin { kind, model: None, unasked: false, paper });
+        let name = match options.initializer.as_deref() {
+            Some(name) => name,
+            None if paper => return fresh(BackboneKind::AlexNet),
+            None => BUILTIN,
+        };
+        let path = Path::new(name);
         match BackboneKind::parse(name) {
-            Ok(kind) => Ok(Begin { kind, model: None, paper }),
-            Err(unknown) => {
-                let path = Path::new(name);
-                if name != BUILTIN && !path.is_file() {
-                    return Err(Error::Invalid(format!("{unknown}; nor is there a model at that path")));
-                }
-                let model = Definition::named(path)?;
-                let kind = model.header().architecture.backbone;
-                Ok(Begin { kind, model: Some((path.to_owned(), model)), paper })
+            Ok(kind) => return fresh(kind),
+            Err(unknown) if name != BUILTIN && !path.is_file() => {
+                return Err(Error::Invalid(format!("{unknown}; nor is there a model at that path")));
             }
+            Err(_) => {}
         }
+        let model = Definition::named(path)?;
+        let unasked = options.initializer.is_none();
+        if unasked && learns_to_see(options, &model.header().render) {
+            return fresh(BackboneKind::Small);
+        }
+        let kind = model.header().architecture.backbone;
+        Ok(Begin { kind, model: Some((path.to_owned(), model)), unasked, paper })
     }
 
     /// The published sizes, but for those of the image network that a model has.
@@ -297,6 +305,14 @@ impl Begin {
     }
 }
 
+/// Whether options ask for an image network of their own: other pictures than a model's own, or lessons for it.
+fn learns_to_see(options: &TrainOptions, own: &RenderSettings) -> bool {
+    let differs = options.size.is_some_and(|size| size != own.size)
+        || options.style.is_some_and(|style| style != own.style)
+        || options.frame.is_some_and(|frame| frame != own.frame);
+    differs || options.bfloat16 || options.stage1_epochs.is_some_and(|epochs| epochs > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +328,26 @@ mod tests {
         close(100.0, 0.0);
         close(105.0, 6e-4);
         close(205.0, 3.6e-4);
+    }
+
+    #[test]
+    fn without_an_initializer_the_built_in_model_is_kept_unless_views_are_to_be_learnt() {
+        let recipe = |options: TrainOptions| Recipe::new(&options).expect("fine");
+        let usual = recipe(TrainOptions { views: Some("6".into()), size: Some(96), ..TrainOptions::default() });
+        assert_eq!((usual.begin.as_deref(), usual.freeze), (Some(Path::new(BUILTIN)), true));
+        assert_eq!((usual.stage2.epochs, usual.refining.epochs), (14, 0));
+        for options in [
+            TrainOptions { size: Some(64), ..TrainOptions::default() },
+            TrainOptions { style: Some(Style::Normal), ..TrainOptions::default() },
+            TrainOptions { frame: Some(Frame::Crop), ..TrainOptions::default() },
+            TrainOptions { stage1_epochs: Some(2), ..TrainOptions::default() },
+            TrainOptions { bfloat16: true, ..TrainOptions::default() },
+            TrainOptions { initializer: Some("small".into()), ..TrainOptions::default() },
+        ] {
+            let fresh = recipe(options.clone());
+            assert_eq!((fresh.begin, fresh.freeze), (None, false), "{options:?}");
+            assert_eq!(fresh.architecture.backbone, BackboneKind::Small);
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub struct DemoArgs {
 #[command(after_help = "\
 Example:
   polyad train parts --out parts.model
+  polyad train parts --out parts.model --initializer small
   polyad train modelnet40 --out paper.model --recipe paper --initializer resnet18
 
 DIR/class/{train,test}/.. is split as it says, DIR/class/.. by the seed. A validation part of train picks the \
@@ -56,7 +57,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub pictures: PictureArgs,
     /// Random rotations of each training shape
-    #[arg(long, value_name = "K", help_heading = "Pictures", value_parser = within(1..=1000))]
+    #[arg(long, value_name = "K", help_heading = "Pictures", value_parser = within(0..=1000))]
     pub rotations: Option<usize>,
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -70,7 +71,8 @@ pub struct TrainArgs {
 pub struct NetworkArgs {
     /// The image network, with weights drawn at random: small, alexnet, vgg11, resnet18, resnet34, resnet50,
     /// efficientnet-lite0, efficientnet-lite1, efficientnet-lite2; or a model whose weights to begin with, as builtin.
-    /// Left out: small, and with the published schedule alexnet
+    /// Left out: builtin with --freeze; small where --size, --style or --frame asks for other pictures than that has seen,
+    /// or --stage1-epochs for lessons; with the published schedule alexnet
     #[arg(long, value_name = "I|MODEL")]
     pub initializer: Option<String>,
     /// Leave the image network of the model to begin with as it is; only what comes after it learns

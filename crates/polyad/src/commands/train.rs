@@ -88,7 +88,6 @@ fn options(args: &TrainArgs) -> TrainOptions {
         bfloat16: schedule.bfloat16,
         stage1_epochs: schedule.stage1_epochs,
         epochs: schedule.epochs,
-        refining_epochs: None,
         seed: args.seed,
         resume: args.resume,
         cache: args.cache.clone(),
