@@ -26,6 +26,18 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&File) -> Result<()>) -> Result
     Ok(())
 }
 
+/// Writes a file of a cache, and the folder that it lies in. Not synced: whoever reads it compares a digest, so that one which a
+/// power cut spoils is made anew.
+pub fn write_cached(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error| Error::io(path, error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -143,7 +143,7 @@ fn a_trained_model_is_measured_on_what_it_has_not_seen_and_refuses_other_classes
     assert!(message.contains("mug") && message.contains("cup"), "{message}");
 }
 
-/// Files of a kind below a folder, and when they were written.
+/// Files below a folder, and when they were written.
 fn written(folder: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -12,6 +12,7 @@ use crate::normalise::{Rotation, random_rotation};
 use crate::render::RenderSettings;
 use crate::source::{Kind, Shape, Source};
 use crate::view_set::{View, ViewSet};
+use crate::whole_file;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
@@ -29,9 +30,10 @@ const MOST: usize = 1 << 32;
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// 64 hexadecimal digits.
-    pub(super) fn name(self) -> String {
-        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    /// Where it lies below a folder: the first two of its 64 hexadecimal digits are a folder of their own.
+    pub(super) fn below(self, folder: &Path, ending: &str) -> PathBuf {
+        let name = blake3::Hash::from_bytes(self.0).to_hex();
+        folder.join(&name[..2]).join(format!("{}{ending}", &name[2..]))
     }
 
     /// A key for tests.
@@ -142,8 +144,7 @@ impl Cache {
     }
 
     fn path(&self, key: Key) -> PathBuf {
-        let name = key.name();
-        self.folder.join(&name[..2]).join(format!("{}.views", &name[2..]))
+        key.below(&self.folder, ".views")
     }
 
     /// Reads a View Set.
@@ -155,14 +156,8 @@ impl Cache {
 
     fn store(&self, key: Key, views: &ViewSet) -> Result<()> {
         let path = self.path(key);
-        let folder = path.parent().unwrap_or(&self.folder);
-        let failed = |error| Error::io(&path, error);
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        // Not synced: a file that a power cut spoils fails its digest and is made anew.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-        file.write_all(&encode(views).map_err(failed)?).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        let bytes = encode(views).map_err(|error| Error::io(&path, error))?;
+        whole_file::write_cached(&path, &bytes)
     }
 }
 

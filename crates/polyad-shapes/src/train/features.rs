@@ -9,8 +9,8 @@
 //! A file that is damaged is computed anew.
 
 use super::cache::Key;
-use crate::error::{Error, Result};
-use std::io::Write;
+use crate::error::Result;
+use crate::whole_file;
 use std::path::{Path, PathBuf};
 
 const DIGEST: usize = 32;
@@ -29,8 +29,7 @@ impl Features {
     }
 
     fn path(&self, key: Key) -> PathBuf {
-        let name = key.name();
-        self.folder.join(&name[..2]).join(&name[2..])
+        key.below(&self.folder, "")
     }
 
     /// The features of a View Set, if they are there, sound, and of views of so many numbers.
@@ -45,17 +44,9 @@ impl Features {
 
     /// Keeps the features of a View Set.
     pub fn store(&self, key: Key, features: &[f32]) -> Result<()> {
-        let path = self.path(key);
-        let folder = path.parent().unwrap_or(&self.folder);
-        let failed = |error| Error::io(&path, error);
         let numbers: Vec<u8> = features.iter().flat_map(|number| number.to_le_bytes()).collect();
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        // Not synced: a file that a power cut spoils fails its digest and is computed anew.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-        file.write_all(blake3::hash(&numbers).as_bytes()).map_err(failed)?;
-        file.write_all(&numbers).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        let digest = blake3::hash(&numbers);
+        whole_file::write_cached(&self.path(key), &[digest.as_bytes(), &numbers[..]].concat())
     }
 }
 
