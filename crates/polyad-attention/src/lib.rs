@@ -25,6 +25,7 @@ mod join;
 mod layout;
 mod look;
 mod packed;
+pub mod polynomial;
 mod prepare;
 mod problem;
 pub mod reference;

@@ -3,6 +3,7 @@
 mod agreement;
 mod bfloat16;
 mod cases;
+mod certificates;
 mod cost;
 mod differences;
 mod forms;

@@ -1,0 +1,248 @@
+//! Tensor attention in time that grows almost linearly with the tokens, each row with a bound of its error.
+//!
+//! Alman & Song (arXiv 2310.04064): e^s is nearly a polynomial where scores are bounded, a polynomial of a sum of products
+//! is a sum over monomials of products of features, and features of different axes can be summed apart:
+//!
+//! ```text
+//! Σ_{j1, j2} s^k v1 ∘ v2 = Σ_{|α| = k} (k! / α!) q^α [ (Σ_j k1_j^α v1_j) ∘ (Σ_j k2_j^α v2_j) ]
+//! ```
+//!
+//! for every order, one more factor per key axis, and for every score form, each being p-linear in its channels. Time
+//! `O(n r d_v)`, states `O(r d_v)`, with `r = C(channels + degree, degree)`.
+//!
+//! The sums for each k are had apart from the polynomial, so every row takes the polynomial that suits it best, for nothing:
+//! its own interval, its own centre, and of the degree at hand the one with the least certificate ([`certificate`]: the
+//! proof, with rounding). Rows that cannot be certified go to the exact kernel.
+
+mod basis;
+mod certificate;
+mod dense;
+mod exact;
+mod minimax;
+mod operands;
+mod passes;
+mod stream;
+
+use crate::error::{Result, check_length, problem as wrong};
+use crate::problem::{Inputs, Problem};
+use exact::Bounds;
+use passes::{Head, Row};
+use polyad_simd::Level;
+
+pub use basis::{MOST_MONOMIALS, rank};
+pub use minimax::{MOST_DEGREE, MOST_HALF, Polynomial};
+
+/// How rows are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Method {
+    /// By the exact kernel.
+    #[default]
+    Exact,
+    /// By polynomials, certified.
+    Polynomial,
+    /// By whichever of the two is predicted to be faster, for all rows or some.
+    Auto,
+}
+
+/// The error that is allowed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerance {
+    /// Of each number of out.
+    Absolute(f64),
+    /// The same, as a share of the greatest `|v1 ∘ v2|` over the visible tuples and channels of a head.
+    Relative(f64),
+}
+
+/// What is asked of [`certified`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// How.
+    pub method: Method,
+    /// The error that is allowed; without one the highest degree that pays is taken, and rows are certified for what they
+    /// are.
+    pub tolerance: Tolerance,
+    /// The highest degree.
+    pub degree: usize,
+    /// The share of rows that may go to the exact kernel where [`Method::Polynomial`] is asked for.
+    pub exact_rows: f64,
+    /// Operations a second of the exact kernel, as a multiple of those of the polynomial method: what [`Method::Auto`]
+    /// weighs them by.
+    pub exact_speed: f64,
+}
+
+impl Default for Options {
+    /// Polynomials up to degree 8, one in a hundred, any number of exact rows.
+    fn default() -> Self {
+        Options {
+            method: Method::Polynomial,
+            tolerance: Tolerance::Relative(1e-2),
+            degree: 8,
+            exact_rows: 1.0,
+            exact_speed: 1.5,
+        }
+    }
+}
+
+/// How a row was computed, as a number in files.
+pub const EXACT: u8 = 0;
+/// See [`EXACT`].
+pub const POLYNOMIAL: u8 = 1;
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Summary {
+    /// Rows by the exact kernel.
+    pub exact: usize,
+    /// Rows by polynomials.
+    pub polynomial: usize,
+    /// The highest degree of a polynomial.
+    pub degree: usize,
+    /// Monomials of that degree's basis that were kept, and all of them.
+    pub kept: usize,
+    /// See `kept`.
+    pub full: usize,
+}
+
+/// Where results go. All of `[batch, heads, n]` but `out`, which is as the problem's layout says.
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    /// As [`crate::forward`]'s.
+    pub out: &'a mut [f32],
+    /// The logarithm of the sum, of the polynomial's weights where it is by one.
+    pub lse: &'a mut [f32],
+    /// At least the error of every number of the row, compared with exact arithmetic on the same inputs; infinite where
+    /// nothing is proved.
+    pub certificate: &'a mut [f32],
+    /// The same of `lse`.
+    pub lse_certificate: &'a mut [f32],
+    /// [`EXACT`] or [`POLYNOMIAL`].
+    pub method: &'a mut [u8],
+}
+
+/// Why a problem cannot be computed by polynomials; nothing where it can.
+pub fn unsupported(problem: &Problem, inputs: &Inputs<f32>) -> Option<&'static str> {
+    if problem.softcap.is_some() {
+        Some("softcap, which is no polynomial")
+    } else if problem.dropout.is_some() {
+        Some("dropout, which is drawn for every tuple")
+    } else if !inputs.biases.is_empty() {
+        Some("biases, which do not factorise")
+    } else if inputs.sink.is_some() {
+        Some("a sink")
+    } else if !problem.packed.is_empty() {
+        Some("packed sequences, which are taken one at a time")
+    } else {
+        None
+    }
+}
+
+/// `out` and `lse` of a problem within a tolerance, with a certificate for each row.
+///
+/// The same input gives the same bits on any number of threads. Memory of its own, beside the arrays: states of
+/// `order · rank · d_v` numbers and powers of some hundred queries.
+///
+/// # Cost
+/// `3 rank (n + Σ m) d_v` operations and as many again for the degree's choice; the exact kernel's for rows that need it.
+///
+/// # Errors
+/// A problem that contradicts itself, a buffer of another length; with [`Method::Polynomial`], what polynomials cannot do
+/// ([`unsupported`]) and more exact rows than are allowed.
+pub fn certified(
+    problem: &Problem,
+    inputs: &Inputs<f32>,
+    options: &Options,
+    to: &mut Outputs,
+    level: Level,
+) -> Result<Summary> {
+    inputs.check(problem)?;
+    problem.out_places().check_length("out", to.out.len())?;
+    check_length("lse", to.lse.len(), problem.rows())?;
+    check_length("certificate", to.certificate.len(), problem.rows())?;
+    check_length("lse_certificate", to.lse_certificate.len(), problem.rows())?;
+    check_length("method", to.method.len(), problem.rows())?;
+    check_options(options)?;
+    let why_not = unsupported(problem, inputs);
+    if let (Method::Polynomial, Some(what)) = (options.method, why_not) {
+        return wrong(format!("the polynomial method does not do {what}; the exact one does"));
+    }
+    let packed = !problem.packed.is_empty();
+    if packed {
+        return wrong("certificates of packed sequences are had one sequence at a time, each a problem of its own");
+    }
+    let by_polynomials = options.method != Method::Exact && why_not.is_none();
+    let channels = problem.form.channels(problem.order(), problem.width);
+    let mut summary = Summary::default();
+    let mut out = problem.out_places().cut(to.out);
+    let mut exact: Vec<usize> = Vec::new();
+    let mut bounds: Vec<(usize, Bounds)> = Vec::new();
+    for key_head in 0..problem.batch * problem.key_heads {
+        let head = Head::new(problem, inputs, &channels, key_head, options, level);
+        let rows = if by_polynomials { head.rows(&mut summary) } else { head.all_exact() };
+        for (row, done) in rows {
+            match done {
+                Row::Blind => {
+                    out[row].fill(0.0);
+                    to.lse[row] = f32::NEG_INFINITY;
+                    (to.certificate[row], to.lse_certificate[row]) = (0.0, 0.0);
+                    to.method[row] = if by_polynomials { POLYNOMIAL } else { EXACT };
+                }
+                Row::Certified(done) => {
+                    out[row].iter_mut().zip(&done.out).for_each(|(to, x)| *to = *x as f32);
+                    to.lse[row] = done.lse as f32;
+                    (to.certificate[row], to.method[row]) = (round_up(done.certificate), POLYNOMIAL);
+                    to.lse_certificate[row] = round_up(done.lse_certificate);
+                    summary.polynomial += 1;
+                }
+                Row::Exact(bound) => {
+                    exact.push(row);
+                    bounds.push((row, bound));
+                }
+            }
+        }
+    }
+    summary.exact = exact.len();
+    let allowed = options.exact_rows * problem.rows() as f64;
+    if options.method == Method::Polynomial && exact.len() as f64 > allowed {
+        return wrong(format!(
+            "{} of {} rows cannot be certified by a polynomial of degree {} within the tolerance, and {} may go to the \
+             exact kernel",
+            exact.len(),
+            problem.rows(),
+            options.degree,
+            allowed as usize
+        ));
+    }
+    if !exact.is_empty() {
+        exact.sort_unstable();
+        let mut workspace = vec![0.0; exact::workspace(problem)];
+        exact::rows(problem, inputs, &exact, &mut out, to.lse, &mut workspace, level);
+        for (row, bounds) in bounds {
+            // What overflowed has no error that could be bounded.
+            let finite = out[row].iter().all(|x| x.is_finite());
+            let of = |bound: f64| if finite { round_up(bound) } else { f32::INFINITY };
+            (to.certificate[row], to.method[row]) = (of(bounds.out), EXACT);
+            to.lse_certificate[row] = of(bounds.lse + f64::from(to.lse[row].abs()) * f64::from(f32::EPSILON));
+        }
+    }
+    Ok(summary)
+}
+
+fn check_options(options: &Options) -> Result<()> {
+    let (Tolerance::Absolute(tolerance) | Tolerance::Relative(tolerance)) = options.tolerance;
+    if !(tolerance.is_finite() && tolerance > 0.0) {
+        return wrong(format!("the tolerance is {tolerance}; it must be positive"));
+    }
+    if !(1..=MOST_DEGREE).contains(&options.degree) {
+        return wrong(format!("the highest degree is {}; it can be 1 to {MOST_DEGREE}", options.degree));
+    }
+    if !(options.exact_rows >= 0.0) {
+        return wrong(format!("the share of exact rows is {}", options.exact_rows));
+    }
+    Ok(())
+}
+
+/// The least number of single precision that is not below `x`.
+fn round_up(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) >= x || x.is_nan() { near } else { near.next_up() }
+}

@@ -1,0 +1,273 @@
+//! Keys, values and queries as the polynomial method wants them, and what is known of them in advance.
+//!
+//! Every channel of the keys of an axis is multiplied by a power of two so that none exceeds 1, and the queries by its
+//! inverse; every column of values likewise. Nothing is rounded by that, no feature overflows, and `|s|` is at most
+//! `Σ_l |q_l| Π most_l`.
+
+use crate::element::Element;
+use crate::form::Channels;
+use crate::prepare::counts;
+use crate::problem::{Inputs, Problem};
+use polyad_simd::LANES;
+
+/// Half a unit in the last place of single precision.
+pub const UNIT: f64 = f32::EPSILON as f64 / 2.0;
+
+/// The least and the greatest of some numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Interval {
+    /// Of no numbers.
+    pub const EMPTY: Interval = Interval { low: f64::INFINITY, high: f64::NEG_INFINITY };
+    /// Of 1 alone.
+    const ONE: Interval = Interval { low: 1.0, high: 1.0 };
+
+    /// With another number in it.
+    pub fn with(self, x: f64) -> Interval {
+        Interval { low: self.low.min(x), high: self.high.max(x) }
+    }
+
+    /// Of all products of two numbers.
+    pub fn times(self, other: Interval) -> Interval {
+        let ends = [self.low * other.low, self.low * other.high, self.high * other.low, self.high * other.high];
+        ends.into_iter().fold(Interval::EMPTY, Interval::with)
+    }
+
+    /// The greatest absolute value.
+    pub fn most(self) -> f64 {
+        self.low.abs().max(self.high.abs())
+    }
+}
+
+/// The keys and values of an axis and key head.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    /// Tokens, those that are hidden included where they stay in their places.
+    pub tokens: usize,
+    /// Tokens up to whole vectors.
+    pub stride: usize,
+    /// `[channels, stride]`, none above 1; zeros after the last token and where one is hidden.
+    pub channels: Vec<f32>,
+    /// `[stride, columns]`, likewise.
+    pub values: Vec<f32>,
+    /// Whether each token counts.
+    pub counts: Vec<bool>,
+    /// How many count before each token, and in all.
+    pub counted: Vec<usize>,
+    /// Of each channel.
+    channel_ranges: Vec<Interval>,
+    /// Of each column of values.
+    value_ranges: Vec<Interval>,
+    /// The mean square of each column of values.
+    squares: Vec<f64>,
+    channel_powers: Vec<i32>,
+    value_powers: Vec<i32>,
+}
+
+/// All axes of a key head.
+#[derive(Debug, Clone)]
+pub struct KeyHead {
+    pub axes: Vec<Axis>,
+    /// Of each channel's product over the axes.
+    pub products: Vec<Interval>,
+    /// Of each column's product of values.
+    pub values: Vec<Interval>,
+    /// The mean, over all tuples, of each column's squared product of values.
+    pub squares: Vec<f64>,
+    /// What a column of out is multiplied by, a power of two's exponent.
+    pub value_powers: Vec<i32>,
+    channel_powers: Vec<i32>,
+    /// Columns of values, to whole vectors.
+    pub columns: usize,
+    /// Whether all that can be seen is finite, and something can be seen.
+    pub usable: bool,
+}
+
+/// The exponent of the least power of two that is not below `x`; 0 for 0.
+fn power_above(x: f64) -> i32 {
+    if x > 0.0 && x.is_finite() { x.log2().ceil() as i32 } else { 0 }
+}
+
+fn times_power(x: f64, power: i32) -> f64 {
+    // In two steps, since 2^power itself may be out of range.
+    let half = power / 2;
+    x * f64::from(half).exp2() * f64::from(power - half).exp2()
+}
+
+impl Axis {
+    /// The tokens of `axis` that count for a key head, over all batch entries. `gathered`: only those; otherwise each in
+    /// its place.
+    fn new<E: Element>(
+        problem: &Problem,
+        inputs: &Inputs<E>,
+        channels: &Channels,
+        (axis, key_head): (usize, usize),
+        gathered: bool,
+    ) -> Axis {
+        let batch = key_head / problem.key_heads;
+        let all: Vec<bool> = (0..problem.keys[axis]).map(|j| counts(problem, inputs.hidden, batch, axis, j)).collect();
+        let tokens: Vec<usize> = (0..all.len()).filter(|j| all[*j] || !gathered).collect();
+        let (stride, columns) = (tokens.len().next_multiple_of(LANES), problem.value_width.next_multiple_of(LANES));
+        let row = |j: usize| key_head * problem.room(axis) + j;
+        let (key_places, value_places) = (problem.key_places(axis), problem.value_places(axis));
+        let mut made = Axis {
+            tokens: tokens.len(),
+            stride,
+            channels: vec![0.0; channels.count() * stride],
+            values: vec![0.0; stride * columns],
+            counts: tokens.iter().map(|j| all[*j]).collect(),
+            counted: Vec::new(),
+            channel_ranges: vec![Interval::EMPTY; channels.count()],
+            value_ranges: vec![Interval::EMPTY; columns],
+            squares: vec![0.0; columns],
+            channel_powers: Vec::new(),
+            value_powers: Vec::new(),
+        };
+        let mut own = vec![0.0; channels.count()];
+        for (at, j) in tokens.into_iter().enumerate().filter(|(_, j)| all[*j]) {
+            channels.expand(axis + 1, 1.0, key_places.row(inputs.keys[axis], row(j)), &mut own);
+            for (l, x) in own.iter().enumerate() {
+                made.channels[l * stride + at] = *x;
+                made.channel_ranges[l] = made.channel_ranges[l].with(f64::from(*x));
+            }
+            for (l, x) in value_places.row(inputs.values[axis], row(j)).iter().enumerate() {
+                made.values[at * columns + l] = x.wide();
+                made.value_ranges[l] = made.value_ranges[l].with(f64::from(x.wide()));
+            }
+        }
+        made.value_ranges[problem.value_width..].fill(Interval { low: 0.0, high: 0.0 });
+        let sum = |sum: &mut usize, counts: &bool| Some(std::mem::replace(sum, *sum + usize::from(*counts)));
+        made.counted = made.counts.iter().chain(&[false]).scan(0, sum).collect();
+        made.normalise(columns);
+        made
+    }
+
+    fn normalise(&mut self, columns: usize) {
+        let powers = |ranges: &mut Vec<Interval>| -> Vec<i32> {
+            let powers: Vec<i32> = ranges.iter().map(|range| power_above(range.most())).collect();
+            for (range, power) in ranges.iter_mut().zip(&powers) {
+                *range = Interval { low: times_power(range.low, -power), high: times_power(range.high, -power) };
+            }
+            powers
+        };
+        self.channel_powers = powers(&mut self.channel_ranges);
+        self.value_powers = powers(&mut self.value_ranges);
+        let scaled = |x: &mut f32, power: i32| *x = times_power(f64::from(*x), -power) as f32;
+        for (channel, power) in self.channels.chunks_exact_mut(self.stride.max(1)).zip(&self.channel_powers) {
+            channel.iter_mut().for_each(|x| scaled(x, *power));
+        }
+        let seen = self.seen().max(1) as f64;
+        for row in self.values.chunks_exact_mut(columns) {
+            for (l, x) in row.iter_mut().enumerate() {
+                scaled(x, self.value_powers[l]);
+                self.squares[l] += f64::from(*x) * f64::from(*x) / seen;
+            }
+        }
+    }
+
+    /// Tokens that count.
+    pub fn seen(&self) -> usize {
+        self.counted[self.tokens]
+    }
+
+    fn usable(&self) -> bool {
+        let mut ranges = self.channel_ranges.iter().chain(&self.value_ranges);
+        ranges.all(|range| range.low.is_finite() && range.high.is_finite())
+            && self.seen() > 0
+            // A number that is none is in no range.
+            && self.channels.iter().chain(&self.values).all(|x| x.is_finite())
+    }
+}
+
+impl KeyHead {
+    /// Of a key head, over all batch entries; `gathered` leaves out the tokens that do not count.
+    pub fn new<E: Element>(
+        problem: &Problem,
+        inputs: &Inputs<E>,
+        channels: &Channels,
+        key_head: usize,
+        gathered: bool,
+    ) -> KeyHead {
+        let axes: Vec<Axis> = (0..problem.keys.len())
+            .map(|axis| Axis::new(problem, inputs, channels, (axis, key_head), gathered))
+            .collect();
+        let columns = problem.value_width.next_multiple_of(LANES);
+        let product = |ranges: fn(&Axis) -> &[Interval], l: usize| {
+            axes.iter().fold(Interval::ONE, |product, axis| product.times(ranges(axis)[l]))
+        };
+        let powers = |powers: fn(&Axis) -> &[i32], l: usize| axes.iter().map(|axis| powers(axis)[l]).sum();
+        KeyHead {
+            products: (0..channels.count()).map(|l| product(|axis| &axis.channel_ranges, l)).collect(),
+            values: (0..columns).map(|l| product(|axis| &axis.value_ranges, l)).collect(),
+            // Sums of so many squares in double precision, rounded up.
+            squares: (0..columns).map(|l| axes.iter().map(|a| a.squares[l] * (1.0 + 1e-9)).product()).collect(),
+            value_powers: (0..columns).map(|l| powers(|axis| &axis.value_powers, l)).collect(),
+            channel_powers: (0..channels.count()).map(|l| powers(|axis| &axis.channel_powers, l)).collect(),
+            columns,
+            usable: axes.iter().all(Axis::usable),
+            axes,
+        }
+    }
+
+    /// The channels of a query, the scale, the signs and the keys' powers of two in them, and what its scores can be;
+    /// nothing where no polynomial serves it. `own` has room for its channels.
+    pub fn query<E: Element>(
+        &self,
+        channels: &Channels,
+        scale: f32,
+        token: &[E],
+        own: &mut [f32],
+        out: &mut [f32],
+    ) -> Option<Reach> {
+        channels.expand(0, 1.0, token, own);
+        for ((out, x), power) in out.iter_mut().zip(&*own).zip(&self.channel_powers) {
+            *out = times_power(f64::from(*x) * f64::from(scale), *power) as f32;
+        }
+        self.reach(out)
+    }
+
+    fn reach(&self, query: &[f32]) -> Option<Reach> {
+        let (mut low, mut high, mut most) = (0.0, 0.0, 0.0);
+        for (q, product) in query.iter().zip(&self.products) {
+            let q = f64::from(*q);
+            let range = product.times(Interval { low: q, high: q });
+            low += range.low;
+            high += range.high;
+            most += q.abs() * product.most();
+        }
+        // A query's channel is rounded once, so it is the score's true reach only within a unit; underflow is one more.
+        let most = most * (1.0 + 4.0 * UNIT) + 1e-37;
+        let slack = 4.0 * UNIT * most;
+        Reach::new(low - slack, high + slack, most)
+    }
+}
+
+/// What the scores of a row can be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reach {
+    /// The middle that powers are taken around; 0 where that costs little.
+    pub centre: f64,
+    /// How far scores can be from it.
+    pub half: f64,
+    /// At least the sum of the absolute values of any score's terms.
+    pub most: f64,
+}
+
+impl Reach {
+    /// Of scores between two numbers, whose terms' absolute values sum to at most `most`; nothing where that is too far.
+    pub fn new(low: f64, high: f64, most: f64) -> Option<Reach> {
+        let (centre, half) = ((low + high) / 2.0, (high - low) / 2.0);
+        let around_zero = low.abs().max(high.abs());
+        let (centre, half) =
+            if around_zero <= half * 1.05 { (0.0, around_zero) } else { (centre, half * (1.0 + 1e-12)) };
+        let near = half <= super::minimax::MOST_HALF && most <= MOST_SUM;
+        near.then_some(Reach { centre, half, most })
+    }
+}
+
+/// No row's terms sum to more: beyond, rounding of the powers alone would be as large as what is computed.
+const MOST_SUM: f64 = 64.0;
