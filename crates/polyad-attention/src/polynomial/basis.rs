@@ -56,8 +56,8 @@ impl Basis {
             full,
         };
         let mut bounds: Vec<Vec<f64>> = vec![Vec::new(); degree + 1];
-        for k in 0..=degree {
-            basis.enumerate(k, most, &mut bounds[k]);
+        for (k, bounds) in bounds.iter_mut().enumerate() {
+            basis.enumerate(k, most, bounds);
         }
         basis.drop_smallest(&bounds, budget);
         Some(basis)
@@ -93,8 +93,7 @@ impl Basis {
         let mut sum = 0.0;
         for (bound, k, index) in order {
             sum += bound;
-            // Neither is a sum that is no number below the budget.
-            if !(sum <= budget) {
+            if sum > budget || sum.is_nan() {
                 break;
             }
             keep[k][index] = false;

@@ -14,7 +14,6 @@
 //! 5. Numerator and denominator are off by factors `1 ± τ` of sums of absolute values, and those are at most
 //!    `max |v1 ∘ v2|` times the denominator.
 
-use crate::form::ScoreForm;
 use crate::forward;
 use crate::polynomial::operands::UNIT;
 use crate::prepare::Arena;
@@ -73,15 +72,4 @@ pub fn rows(
     level: Level,
 ) {
     forward::rows_one_by_one(problem, inputs, rows, out, lse, workspace, level);
-}
-
-/// Operations of one row.
-pub fn operations(problem: &Problem) -> f64 {
-    let tuples = problem.keys.iter().map(|m| *m as f64).product::<f64>();
-    let channels = match problem.form {
-        ScoreForm::Linear => problem.width,
-        form => form.channels(problem.order(), problem.width).count(),
-    };
-    // The last term stands for the exponential.
-    tuples * (2.0 * (channels + problem.value_width) as f64 + 20.0)
 }

@@ -21,16 +21,19 @@ mod exact;
 mod minimax;
 mod operands;
 mod passes;
+mod plan;
 mod stream;
 
 use crate::error::{Result, check_length, problem as wrong};
 use crate::problem::{Inputs, Problem};
 use exact::Bounds;
 use passes::{Head, Row};
+use plan::Found;
 use polyad_simd::Level;
 
 pub use basis::{MOST_MONOMIALS, rank};
 pub use minimax::{MOST_DEGREE, MOST_HALF, Polynomial};
+pub use plan::{Calibration, Plan, Question, plan};
 
 /// How rows are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -65,9 +68,8 @@ pub struct Options {
     pub degree: usize,
     /// The share of rows that may go to the exact kernel where [`Method::Polynomial`] is asked for.
     pub exact_rows: f64,
-    /// Operations a second of the exact kernel, as a multiple of those of the polynomial method: what [`Method::Auto`]
-    /// weighs them by.
-    pub exact_speed: f64,
+    /// How fast each way is: what [`Method::Auto`] weighs them by.
+    pub calibration: Calibration,
 }
 
 impl Default for Options {
@@ -78,7 +80,7 @@ impl Default for Options {
             tolerance: Tolerance::Relative(1e-2),
             degree: 8,
             exact_rows: 1.0,
-            exact_speed: 1.5,
+            calibration: Calibration::default(),
         }
     }
 }
@@ -117,6 +119,22 @@ pub struct Outputs<'a> {
     pub lse_certificate: &'a mut [f32],
     /// [`EXACT`] or [`POLYNOMIAL`].
     pub method: &'a mut [u8],
+}
+
+/// What is known of a problem's polynomials after the low degree.
+fn survey(problem: &Problem, inputs: &Inputs<f32>, options: &Options, level: Level) -> Result<Found> {
+    inputs.check(problem)?;
+    check_options(options)?;
+    if let Some(what) = unsupported(problem, inputs) {
+        return wrong(format!("the polynomial method does not do {what}; the exact one does"));
+    }
+    let channels = problem.form.channels(problem.order(), problem.width);
+    let mut found = Found { degree: Some(0), rows: problem.rows(), exact: 0, kept: None, range: 0.0 };
+    for key_head in 0..problem.batch * problem.key_heads {
+        Head::new(problem, inputs, &channels, key_head, options, level).survey(&mut found);
+    }
+    found.degree = found.degree.filter(|degree| *degree > 0 && found.exact < found.rows);
+    Ok(found)
 }
 
 /// Why a problem cannot be computed by polynomials; nothing where it can.
@@ -235,7 +253,7 @@ fn check_options(options: &Options) -> Result<()> {
     if !(1..=MOST_DEGREE).contains(&options.degree) {
         return wrong(format!("the highest degree is {}; it can be 1 to {MOST_DEGREE}", options.degree));
     }
-    if !(options.exact_rows >= 0.0) {
+    if options.exact_rows < 0.0 || options.exact_rows.is_nan() {
         return wrong(format!("the share of exact rows is {}", options.exact_rows));
     }
     Ok(())

@@ -9,11 +9,13 @@
 //! ```
 
 use crate::form::Channels;
-use crate::polynomial::basis::{Basis, MOST_MONOMIALS, rank};
+use crate::polynomial::basis::Basis;
 use crate::polynomial::certificate::{self, Certified, Known, Powers, Prediction, squares_degree};
 use crate::polynomial::dense::{self, QUERIES, Rows, States};
 use crate::polynomial::exact::{self, Bounds};
+use crate::polynomial::minimax::MOST_HALF;
 use crate::polynomial::operands::{KeyHead, Reach};
+use crate::polynomial::plan::{self, Found};
 use crate::polynomial::stream::{self, Stream};
 use crate::polynomial::{Method, Options, Summary, Tolerance};
 use crate::problem::{Inputs, Problem};
@@ -71,7 +73,7 @@ impl<'a> Head<'a> {
         options: &'a Options,
         level: Level,
     ) -> Self {
-        let moves = problem.causal || problem.windows.iter().any(Option::is_some);
+        let moves = plan::moves(problem);
         let key = KeyHead::new(problem, inputs, channels, key_head, !moves);
         let group = problem.heads / problem.key_heads;
         let (batch, head) = (key_head / problem.key_heads, key_head % problem.key_heads);
@@ -203,32 +205,61 @@ impl<'a> Head<'a> {
         (0..self.reach.len()).map(|index| (self.row(index), self.exact(index))).collect()
     }
 
-    /// Operations of a pass over so many rows, on the scale of the exact kernel's.
-    fn operations(&self, degree: usize, rows: usize) -> f64 {
-        let Some(rank) = rank(self.channels, degree).filter(|rank| *rank <= MOST_MONOMIALS) else {
-            return f64::INFINITY;
+    /// Seconds of a pass over so many rows, by the calibration; infinite where there are too many monomials.
+    fn seconds(&self, degree: usize, rows: usize) -> f64 {
+        let operations = plan::polynomial(self.problem, rows, degree).unwrap_or(f64::INFINITY);
+        operations / self.options.calibration.polynomial(self.problem)
+    }
+
+    /// Seconds of an exact row.
+    fn exact_seconds(&self) -> f64 {
+        plan::exact_row(self.problem) / self.options.calibration.exact
+    }
+
+    /// How many tuples each query sees, and the rows that are decided before anything is computed.
+    fn begin(&self) -> (Vec<f64>, Vec<Option<Row>>) {
+        let seen: Vec<f64> = (0..self.problem.queries).into_par_iter().map(|i| self.tuples(i)).collect();
+        let decided = |index: usize| match seen[index % seen.len()] {
+            0.0 => Some(Row::Blind),
+            _ if !self.key.usable || self.reach[index].is_none() => Some(self.exact(index)),
+            _ => None,
         };
-        let tokens: usize = self.key.axes.iter().map(|axis| axis.tokens).sum();
-        let (tokens, rows) = (tokens as f64, if self.moves { self.reach.len() } else { rows } as f64);
-        let width = self.problem.value_width as f64;
-        // Moving states are double precision, and are multiplied anew for every query.
-        let each = if self.moves { 8.0 * width + 8.0 } else { 2.0 * width + 4.0 };
-        rank as f64 * (tokens + rows) * each * self.options.exact_speed
+        let done = (0..self.reach.len()).map(decided).collect();
+        (seen, done)
+    }
+
+    /// What the low degree says of this head.
+    pub fn survey(&self, found: &mut Found) {
+        let (seen, done) = self.begin();
+        let mut wanted: Vec<bool> = done.iter().map(Option::is_none).collect();
+        let range = |reach: &Option<Reach>| reach.map_or(MOST_HALF, |reach| reach.half);
+        found.range = self.reach.iter().map(range).fold(found.range, f64::max);
+        let mut summary = Summary::default();
+        let Some(mut degree) = self.first_degree(&wanted) else { return found.exact += wanted.len() };
+        let mut predictions: Vec<Option<Prediction>> = vec![None; wanted.len()];
+        for (index, passed) in self.pass(degree, &wanted, &seen, &mut summary).into_iter().enumerate() {
+            let Some((certified, prediction)) = passed else { continue };
+            wanted[index] = certified.is_none_or(|row| row.certificate > self.tolerance);
+            predictions[index] = prediction;
+        }
+        if let Some(higher) = self.next_degree(degree, &wanted, &predictions) {
+            let left = (0..wanted.len()).filter(|index| wanted[*index]);
+            found.exact += left.filter(|index| !self.would_do(higher, *index, &predictions[*index])).count();
+            degree = higher;
+            summary.kept = self.basis(degree, &wanted).map_or(0, |basis| basis.kept());
+        } else {
+            found.exact += wanted.iter().filter(|wanted| **wanted).count();
+        }
+        found.exact += done.iter().filter(|row| matches!(row, Some(Row::Exact(_)))).count();
+        if Some(degree) >= found.degree {
+            (found.degree, found.kept) = (Some(degree), Some(summary.kept));
+        }
     }
 
     /// All rows by polynomials where that is certified within the tolerance, and pays.
     pub fn rows(&self, summary: &mut Summary) -> Vec<(usize, Row)> {
         let count = self.reach.len();
-        let per_head = self.problem.queries;
-        let mut done: Vec<Option<Row>> = (0..count).map(|_| None).collect();
-        let seen: Vec<f64> = (0..per_head).into_par_iter().map(|i| self.tuples(i)).collect();
-        for (index, done) in done.iter_mut().enumerate() {
-            if seen[index % per_head] == 0.0 {
-                *done = Some(Row::Blind);
-            } else if !self.key.usable || self.reach[index].is_none() {
-                *done = Some(self.exact(index));
-            }
-        }
+        let (seen, mut done) = self.begin();
         let mut wanted: Vec<bool> = done.iter().map(Option::is_none).collect();
         let mut degree = self.first_degree(&wanted);
         while let Some(of) = degree {
@@ -255,9 +286,9 @@ impl<'a> Head<'a> {
             return None;
         }
         let degree = self.options.degree.min(2);
-        let first = (1..=degree).rev().find(|degree| self.operations(*degree, rows).is_finite())?;
-        let exact = rows as f64 * exact::operations(self.problem);
-        let dear = self.options.method == Method::Auto && self.operations(first, rows) > exact;
+        let first = (1..=degree).rev().find(|degree| self.seconds(*degree, rows).is_finite())?;
+        let exact = rows as f64 * self.exact_seconds();
+        let dear = self.options.method == Method::Auto && self.seconds(first, rows) > exact;
         (!dear).then_some(first)
     }
 
@@ -266,10 +297,10 @@ impl<'a> Head<'a> {
         let rows: Vec<usize> = (0..wanted.len()).filter(|index| wanted[*index]).collect();
         let auto = self.options.method == Method::Auto;
         // Who asks for polynomials wants them, unless there is none.
-        let exact_row = exact::operations(self.problem) * if auto { 1.0 } else { 1e9 };
+        let exact_row = self.exact_seconds() * if auto { 1.0 } else { 1e9 };
         let cost = |degree: usize| {
             let covered = rows.par_iter().filter(|index| self.would_do(degree, **index, &predictions[**index])).count();
-            let cost = self.operations(degree, rows.len()) + (rows.len() - covered) as f64 * exact_row;
+            let cost = self.seconds(degree, rows.len()) + (rows.len() - covered) as f64 * exact_row;
             if covered == 0 { f64::INFINITY } else { cost }
         };
         let costs = (after + 1..=self.options.degree).map(|degree| (degree, cost(degree)));
@@ -296,7 +327,8 @@ impl<'a> Head<'a> {
         dropped.iter().enumerate().map(|(k, dropped)| share(k) * reach.most.powi(k as i32) + dropped + 1e-30).collect()
     }
 
-    fn pass(&self, degree: usize, wanted: &[bool], seen: &[f64], summary: &mut Summary) -> Vec<Option<Passed>> {
+    /// The monomials that the wanted rows need.
+    fn basis(&self, degree: usize, wanted: &[bool]) -> Option<Basis> {
         let mut most = vec![0.0f64; self.channels];
         let mut half = 0.0f64;
         for (index, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
@@ -310,7 +342,11 @@ impl<'a> Head<'a> {
         // A twentieth of the tolerance may go to what is left out; a row's mean weight is at least e^−half.
         let budget =
             if self.greatest > 0.0 { 0.05 * (self.tolerance / self.greatest).min(1.0) * (-half).exp() } else { 0.0 };
-        let Some(basis) = Basis::new(&most, degree, budget) else { return wanted.iter().map(|_| None).collect() };
+        Basis::new(&most, degree, budget)
+    }
+
+    fn pass(&self, degree: usize, wanted: &[bool], seen: &[f64], summary: &mut Summary) -> Vec<Option<Passed>> {
+        let Some(basis) = self.basis(degree, wanted) else { return wanted.iter().map(|_| None).collect() };
         if degree >= summary.degree {
             (summary.degree, summary.kept, summary.full) = (degree, basis.kept(), basis.full);
         }
