@@ -10,7 +10,7 @@ pub const GROUPS: [(&str, &[&str]); 3] = [
         "Shapes",
         &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"],
     ),
-    ("Attention", &["attend"]),
+    ("Attention", &["attend", "plan"]),
     ("More", &["doctor", "completions", "help"]),
 ];
 

@@ -160,12 +160,17 @@ impl<W: Write + Seek> Writer<W> {
         Writer { zip: zip::ZipWriter::new(file) }
     }
 
-    /// Adds an array of single precision.
-    pub fn add(&mut self, name: &str, shape: &[usize], values: &[f32]) -> std::io::Result<()> {
+    /// Adds an array.
+    pub fn add<T: npyz::AutoSerialize + Copy>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &[T],
+    ) -> std::io::Result<()> {
         let options = zip::write::SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Stored)
             .last_modified_time(zip::DateTime::default())
-            .large_file(values.len() >= 1 << 29);
+            .large_file(size_of_val(values) >= 1 << 31);
         self.zip.start_file(format!("{name}.npy"), options)?;
         let shape: Vec<u64> = shape.iter().map(|n| *n as u64).collect();
         let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut self.zip).begin_nd()?;

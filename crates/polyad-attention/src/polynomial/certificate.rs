@@ -34,7 +34,7 @@
 //! `(ρ √E[v²] + |out~| ρ) / (Z − ρ)`, and Z is at least what was computed less ρ.
 
 use crate::polynomial::minimax::{MOST_DEGREE, Polynomial};
-use crate::polynomial::operands::{Interval, KeyHead, Reach, UNIT};
+use crate::polynomial::operands::{Interval, KeyHead, Reach, UNIT, times_power};
 use std::sync::Arc;
 
 /// The highest degree of the states of squared values.
@@ -97,10 +97,21 @@ pub struct Certified {
     pub certificate: f64,
     /// The same of `lse`.
     pub lse_certificate: f64,
-    /// Of the polynomial in powers of the scores less the centre.
+    /// In powers of the scores less the centre.
     pub polynomial: Arc<Polynomial>,
-    /// `Z`, for gradients.
-    pub mean: f64,
+    /// See [`Reach`].
+    pub centre: f64,
+    /// `Z` times the number of tuples.
+    pub total: f64,
+}
+
+impl Certified {
+    /// The polynomial's coefficients in powers of the scores.
+    pub fn coefficients(&self) -> Vec<f64> {
+        let (b, c) = (&self.polynomial.coefficients, self.centre);
+        let of = |k: usize| (k..b.len()).map(|i| b[i] * binomial(i, k) * (-c).powi((i - k) as i32)).sum();
+        (0..b.len()).map(of).collect()
+    }
 }
 
 /// Powers of a row around its centre.
@@ -207,15 +218,17 @@ fn certify(powers: &Centred, known: &Known, polynomial: Arc<Polynomial>) -> Opti
         let approximation = (range * (0.5 * epsilon.atanh()).tanh()).min(spread * deviation);
         let rounding = (rho * square.sqrt() + y.abs() * rho) / least;
         let power = known.value_powers[l];
-        *out = scaled(y, power);
+        *out = times_power(y, power);
         // The last rounding, to single precision; and this sum's own.
-        let bound = scaled((approximation + rounding) * (1.0 + 1e-9), power) + out.abs() * UNIT * (1.0 + 1e-9) + 1e-45;
+        let bound =
+            times_power((approximation + rounding) * (1.0 + 1e-9), power) + out.abs() * UNIT * (1.0 + 1e-9) + 1e-45;
         certificate = if bound.is_nan() { f64::INFINITY } else { certificate.max(bound) };
     }
     let lse = mean.ln() + known.reach.centre + known.ln_tuples;
     // E[e^x] is Z / E~[1 / r], between Z / (1 + ε) and Z / (1 − ε).
     let lse_certificate = (-epsilon).ln_1p().abs() + rho / least + lse.abs() * UNIT * (1.0 + 1e-9) + 1e-45;
-    Some(Certified { out, lse, certificate, lse_certificate, polynomial, mean })
+    let (centre, total) = (known.reach.centre, mean * known.ln_tuples.exp());
+    Some(Certified { out, lse, certificate, lse_certificate, polynomial, centre, total })
 }
 
 /// At least `σ~(r) / E~[r]`.
@@ -225,11 +238,6 @@ fn relative_deviation(powers: &Centred, polynomial: &Polynomial, least: f64) -> 
     let Some(power) = powers.ones.get(2 * j).filter(|_| j > 0) else { return by_range };
     let moment = ((power + powers.errors[2 * j]).max(0.0) / least).sqrt();
     by_range.min((1.0 + epsilon) * polynomial.k * moment)
-}
-
-fn scaled(x: f64, power: i32) -> f64 {
-    let half = power / 2;
-    x * f64::from(half).exp2() * f64::from(power - half).exp2()
 }
 
 /// How far a row of this reach could be certified, in units of the greatest value, by the range alone: what is known before
@@ -287,7 +295,7 @@ impl Prediction {
             let total = centred.ones(&u).0;
             let y = sum(&centred.values) / total;
             let about = sum(&centred.squares) - y * y * total;
-            let size = scaled(1.0, known.value_powers[l]);
+            let size = times_power(1.0, known.value_powers[l]);
             let own = known.values[l].high - known.values[l].low;
             deviation = deviation.max((about.max(0.0) / least).sqrt().min(own / 2.0) * size);
             range = range.max(own * size);

@@ -23,8 +23,8 @@ pub const MOST_HALF: f64 = 8.0;
 const AN_OCTAVE: f64 = 32.0;
 /// No interval is narrower: the error there is rounding's.
 const LEAST_HALF: f64 = 1.0 / 1024.0;
-/// Intervals of the grid on which errors are bounded.
-const GRID: usize = 2048;
+/// Intervals of the grid on which errors are bounded, at first and at most.
+const GRID: [usize; 2] = [1 << 11, 1 << 16];
 
 /// A polynomial near e^t on `|t| <= half`.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,27 +106,41 @@ fn make(degree: usize, taylor: usize, half: f64) -> Polynomial {
     Polynomial { half, taylor, coefficients, epsilon, k }
 }
 
-/// ε and K of `Σ_{k<j} t^k / k! + t^j q(t)`, see the module's head.
+/// ε and K of `Σ_{k<j} t^k / k! + t^j q(t)`, see the module's head. The grid is refined until it hides little.
 fn bounds(q: &[f64], j: usize, half: f64) -> (f64, f64) {
+    let mut grid = GRID[0];
+    loop {
+        let (found, hidden) = bounds_on(q, j, half, grid);
+        if hidden <= 0.01 * found.0 || grid == GRID[1] {
+            return found;
+        }
+        grid *= 2;
+    }
+}
+
+/// The same on a grid of so many intervals; and at most what the grid adds to ε.
+fn bounds_on(q: &[f64], j: usize, half: f64, grid: usize) -> ((f64, f64), f64) {
     let second = |i: usize| if i < 2 { 0.0 } else { (i * (i - 1)) as f64 * half.powi(i as i32 - 2) };
     let own = q.iter().enumerate().map(|(i, q)| (inverse_factorial(i + j) - q).abs() * second(i));
     let beyond = (q.len()..q.len() + 60).map(|i| inverse_factorial(i + j) * second(i));
     let curvature: f64 = own.chain(beyond).sum();
-    let step = 2.0 * half / GRID as f64;
+    let step = 2.0 * half / grid as f64;
+    let between = step * step / 8.0 * curvature * 1.001;
     // What rounding may hide: `r` is a difference of two numbers of at most this size, each evaluated in a few operations.
     let size: f64 =
         q.iter().enumerate().map(|(i, q)| q.abs() * half.powi(i as i32)).sum::<f64>() + rest_of_exp(half, j);
-    let slack = step * step / 8.0 * curvature * 1.001 + 64.0 * f64::EPSILON * size;
+    let slack = between + 64.0 * f64::EPSILON * size;
     let at = |i: usize| -half + step * i as f64;
-    let r: Vec<f64> = (0..=GRID).map(|i| (rest_of_exp(at(i), j) - horner(q, at(i))).abs()).collect();
-    let pieces = || (0..GRID).map(|i| (at(i), at(i + 1), r[i].max(r[i + 1]) + slack));
-    let epsilon = pieces().map(|(a, b, r)| a.abs().max(b.abs()).powi(j as i32) * r * (-a).exp()).fold(0.0, f64::max);
-    let epsilon = epsilon * (1.0 + 1e-12);
+    let r: Vec<f64> = (0..=grid).map(|i| (rest_of_exp(at(i), j) - horner(q, at(i))).abs()).collect();
+    let pieces = || (0..grid).map(|i| (at(i), at(i + 1), r[i].max(r[i + 1]) + slack));
+    let far = |a: f64, b: f64| a.abs().max(b.abs()).powi(j as i32);
+    let epsilon = pieces().map(|(a, b, r)| far(a, b) * r * (-a).exp()).fold(0.0, f64::max) * (1.0 + 1e-12);
+    let hidden = between * half.powi(j as i32) * half.exp();
     if epsilon >= 1.0 {
-        return (epsilon, f64::INFINITY);
+        return ((epsilon, f64::INFINITY), hidden);
     }
     let k = pieces().map(|(a, _, r)| r / ((1.0 - epsilon) * a.exp()).sqrt()).fold(0.0, f64::max);
-    (epsilon, k * (1.0 + 1e-12))
+    ((epsilon, k * (1.0 + 1e-12)), hidden)
 }
 
 /// The coefficients of a polynomial of this degree that makes `max weight |f − q|` on `|t| <= half` nearly least.

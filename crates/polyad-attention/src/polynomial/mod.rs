@@ -14,10 +14,12 @@
 //! its own interval, its own centre, and of the degree at hand the one with the least certificate ([`certificate`]: the
 //! proof, with rounding). Rows that cannot be certified go to the exact kernel.
 
+mod backward;
 mod basis;
 mod certificate;
 mod dense;
 mod exact;
+mod gradient;
 mod minimax;
 mod operands;
 mod passes;
@@ -32,6 +34,7 @@ use plan::Found;
 use polyad_simd::Level;
 
 pub use basis::{MOST_MONOMIALS, rank};
+pub use gradient::{Upstream, certified_backward};
 pub use minimax::{MOST_DEGREE, MOST_HALF, Polynomial};
 pub use plan::{Calibration, Plan, Question, plan};
 
@@ -66,6 +69,8 @@ pub struct Options {
     pub tolerance: Tolerance,
     /// The highest degree.
     pub degree: usize,
+    /// The share of the tolerance that may go to monomials that are left out; 0 keeps all.
+    pub dropped: f64,
     /// The share of rows that may go to the exact kernel where [`Method::Polynomial`] is asked for.
     pub exact_rows: f64,
     /// How fast each way is: what [`Method::Auto`] weighs them by.
@@ -73,12 +78,13 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Polynomials up to degree 8, one in a hundred, any number of exact rows.
+    /// Polynomials up to degree 8, one in a hundred, of which a twentieth for monomials left out, any number of exact rows.
     fn default() -> Self {
         Options {
             method: Method::Polynomial,
             tolerance: Tolerance::Relative(1e-2),
             degree: 8,
+            dropped: 0.05,
             exact_rows: 1.0,
             calibration: Calibration::default(),
         }
@@ -245,6 +251,7 @@ pub fn certified(
     Ok(summary)
 }
 
+/// Refuses options that mean nothing.
 fn check_options(options: &Options) -> Result<()> {
     let (Tolerance::Absolute(tolerance) | Tolerance::Relative(tolerance)) = options.tolerance;
     if !(tolerance.is_finite() && tolerance > 0.0) {
@@ -252,6 +259,12 @@ fn check_options(options: &Options) -> Result<()> {
     }
     if !(1..=MOST_DEGREE).contains(&options.degree) {
         return wrong(format!("the highest degree is {}; it can be 1 to {MOST_DEGREE}", options.degree));
+    }
+    if !(0.0..1.0).contains(&options.dropped) {
+        return wrong(format!(
+            "the share of what is left out is {}; it can be 0 up to, not including, 1",
+            options.dropped
+        ));
     }
     if options.exact_rows < 0.0 || options.exact_rows.is_nan() {
         return wrong(format!("the share of exact rows is {}", options.exact_rows));

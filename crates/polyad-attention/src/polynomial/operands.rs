@@ -54,6 +54,8 @@ pub struct Axis {
     pub channels: Vec<f32>,
     /// `[stride, columns]`, likewise.
     pub values: Vec<f32>,
+    /// Where each token lies among the keys.
+    pub places: Vec<usize>,
     /// Whether each token counts.
     pub counts: Vec<bool>,
     /// How many count before each token, and in all.
@@ -64,8 +66,8 @@ pub struct Axis {
     value_ranges: Vec<Interval>,
     /// The mean square of each column of values.
     squares: Vec<f64>,
-    channel_powers: Vec<i32>,
-    value_powers: Vec<i32>,
+    pub channel_powers: Vec<i32>,
+    pub value_powers: Vec<i32>,
 }
 
 /// All axes of a key head.
@@ -80,7 +82,7 @@ pub struct KeyHead {
     pub squares: Vec<f64>,
     /// What a column of out is multiplied by, a power of two's exponent.
     pub value_powers: Vec<i32>,
-    channel_powers: Vec<i32>,
+    pub channel_powers: Vec<i32>,
     /// Columns of values, to whole vectors.
     pub columns: usize,
     /// Whether all that can be seen is finite, and something can be seen.
@@ -92,7 +94,8 @@ fn power_above(x: f64) -> i32 {
     if x > 0.0 && x.is_finite() { x.log2().ceil() as i32 } else { 0 }
 }
 
-fn times_power(x: f64, power: i32) -> f64 {
+/// `x 2^power`
+pub fn times_power(x: f64, power: i32) -> f64 {
     // In two steps, since 2^power itself may be out of range.
     let half = power / 2;
     x * f64::from(half).exp2() * f64::from(power - half).exp2()
@@ -121,6 +124,7 @@ impl Axis {
             values: vec![0.0; stride * columns],
             counts: tokens.iter().map(|j| all[*j]).collect(),
             counted: Vec::new(),
+            places: tokens.clone(),
             channel_ranges: vec![Interval::EMPTY; channels.count()],
             value_ranges: vec![Interval::EMPTY; columns],
             squares: vec![0.0; columns],

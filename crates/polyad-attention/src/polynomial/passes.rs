@@ -35,16 +35,16 @@ pub enum Row {
 
 /// A key head with its query heads.
 pub struct Head<'a> {
-    problem: &'a Problem,
+    pub problem: &'a Problem,
     options: &'a Options,
-    level: Level,
-    key: KeyHead,
-    channels: usize,
+    pub level: Level,
+    pub key: KeyHead,
+    pub channels: usize,
     /// Over all batch entries.
-    query_heads: Range<usize>,
+    pub query_heads: Range<usize>,
     /// For each query head `[channels, stride]`; zeros for rows that no polynomial serves.
-    queries: Vec<Vec<f32>>,
-    stride: usize,
+    pub queries: Vec<Vec<f32>>,
+    pub stride: usize,
     /// For each query head and query.
     reach: Vec<Option<Reach>>,
     /// The sum of the absolute values of a score's terms is at most this, whatever the row.
@@ -121,13 +121,25 @@ impl<'a> Head<'a> {
         made
     }
 
-    fn sight(&self, axis: usize, i: usize) -> Range<usize> {
+    /// The tokens of an axis that query `i` sees.
+    pub fn sight(&self, axis: usize, i: usize) -> Range<usize> {
         match self.moves {
             true => {
                 let (low, high) = self.problem.visible(axis, i);
                 low..high
             }
             false => 0..self.key.axes[axis].tokens,
+        }
+    }
+
+    /// The queries that see a token of an axis.
+    pub fn seen_by(&self, axis: usize, token: usize) -> Range<usize> {
+        match self.moves {
+            true => {
+                let (low, high) = self.problem.seen_by(axis, token);
+                low..high
+            }
+            false => 0..self.problem.queries,
         }
     }
 
@@ -195,7 +207,7 @@ impl<'a> Head<'a> {
         Row::Exact(Bounds { out: bounds.out * self.greatest * (1.0 + 1e-9) + underflow, ..bounds })
     }
 
-    /// Rows of `[batch, heads, n]` in the order of query heads and queries.
+    /// Of which row of `[batch, heads, n]` an index in the order of query heads and queries speaks.
     fn row(&self, index: usize) -> usize {
         self.query_heads.start * self.problem.queries + index
     }
@@ -328,7 +340,7 @@ impl<'a> Head<'a> {
     }
 
     /// The monomials that the wanted rows need.
-    fn basis(&self, degree: usize, wanted: &[bool]) -> Option<Basis> {
+    pub fn basis(&self, degree: usize, wanted: &[bool]) -> Option<Basis> {
         let mut most = vec![0.0f64; self.channels];
         let mut half = 0.0f64;
         for (index, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
@@ -339,9 +351,9 @@ impl<'a> Head<'a> {
             }
             half = half.max(self.reach[index].map_or(0.0, |reach| reach.half + reach.centre.abs()));
         }
-        // A twentieth of the tolerance may go to what is left out; a row's mean weight is at least e^−half.
-        let budget =
-            if self.greatest > 0.0 { 0.05 * (self.tolerance / self.greatest).min(1.0) * (-half).exp() } else { 0.0 };
+        // A row's mean weight is at least e^−half.
+        let share = if self.greatest > 0.0 { (self.tolerance / self.greatest).min(1.0) } else { 0.0 };
+        let budget = self.options.dropped * share * (-half).exp();
         Basis::new(&most, degree, budget)
     }
 

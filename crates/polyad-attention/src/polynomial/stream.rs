@@ -37,25 +37,25 @@ pub type Sight<'a> = dyn Fn(usize, usize) -> Range<usize> + Sync + 'a;
 
 /// Sums of some monomials' features, alone and by values (and squared values).
 #[derive(Debug, Clone)]
-struct State {
-    ones: Vec<f64>,
+pub struct State {
+    pub ones: Vec<f64>,
     /// `[monomials, width]`
-    values: Vec<f64>,
+    pub values: Vec<f64>,
 }
 
 impl State {
-    fn new(monomials: usize, width: usize) -> State {
+    pub fn new(monomials: usize, width: usize) -> State {
         State { ones: vec![0.0; monomials], values: vec![0.0; monomials * width] }
     }
 
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.ones.fill(0.0);
         self.values.fill(0.0);
     }
 }
 
 /// The features of a block for tokens around the last one asked for.
-struct Around<'a> {
+pub struct Around<'a> {
     channels: &'a [f32],
     stride: usize,
     first: usize,
@@ -65,12 +65,12 @@ struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    fn new(channels: &'a [f32], stride: usize, monomials: usize) -> Self {
+    pub fn new(channels: &'a [f32], stride: usize, monomials: usize) -> Self {
         Around { channels, stride, first: 0, tokens: 0, features: vec![0.0; monomials * TOKENS] }
     }
 
     /// Features, and the place of a token among them: feature m is at `m · step + place`.
-    fn of(&mut self, basis: &Basis, block: &Block, token: usize, level: Level) -> (&[f32], usize, usize) {
+    pub fn of(&mut self, basis: &Basis, block: &Block, token: usize, level: Level) -> (&[f32], usize, usize) {
         if !(self.first..self.first + self.tokens).contains(&token) {
             self.first = token / TOKENS * TOKENS;
             self.tokens = TOKENS.min(self.stride - self.first);
@@ -204,17 +204,17 @@ fn add_token(
     }
     let (features, step, place) = around.of(basis, block, token, level);
     let row = &axis.values[token * columns..(token + 1) * columns];
-    dispatch(level, AddToken { features, step, place, row, squares, to });
+    dispatch(level, AddToken { features: (features, step, place), row, sign: 1.0, squares, to });
 }
 
-/// `to += feature ∘ [row, row²]` for each monomial.
-struct AddToken<'a> {
-    features: &'a [f32],
-    step: usize,
-    place: usize,
-    row: &'a [f32],
-    squares: bool,
-    to: &'a mut State,
+/// `to += sign feature ∘ [row, row²]` for each monomial.
+pub struct AddToken<'a> {
+    /// Features, the step between monomials, the token's place.
+    pub features: (&'a [f32], usize, usize),
+    pub row: &'a [f32],
+    pub sign: f64,
+    pub squares: bool,
+    pub to: &'a mut State,
 }
 
 impl Kernel for AddToken<'_> {
@@ -222,11 +222,11 @@ impl Kernel for AddToken<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let AddToken { features, step, place, row, squares, to } = self;
+        let AddToken { features: (features, step, place), row, sign, squares, to } = self;
         let columns = row.len();
         let width = columns * if squares { 2 } else { 1 };
         for (m, (ones, values)) in to.ones.iter_mut().zip(to.values.chunks_exact_mut(width)).enumerate() {
-            let feature = f64::from(features[m * step + place]);
+            let feature = sign * f64::from(features[m * step + place]);
             *ones += feature;
             let (plain, squared) = values.split_at_mut(columns);
             for (to, v) in plain.as_chunks_mut::<LANES>().0.iter_mut().zip(row.as_chunks::<LANES>().0) {
@@ -391,10 +391,10 @@ impl Stream<'_> {
 }
 
 /// `to = from`, or `to ∘= from`.
-struct Times<'a> {
-    first: bool,
-    from: &'a State,
-    to: &'a mut State,
+pub struct Times<'a> {
+    pub first: bool,
+    pub from: &'a State,
+    pub to: &'a mut State,
 }
 
 impl Kernel for Times<'_> {

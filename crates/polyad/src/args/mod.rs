@@ -7,7 +7,7 @@ mod published;
 mod shapes;
 mod values;
 
-pub use attention::{AttendArgs, Precision};
+pub use attention::{AttendArgs, PlanArgs, Precision};
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
@@ -59,6 +59,7 @@ pub enum Command {
     Score(ScoreArgs),
     Import(ImportArgs),
     Attend(AttendArgs),
+    Plan(PlanArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Help(HelpArgs),

@@ -1,6 +1,7 @@
 //! `polyad attend`: tensor attention of arrays in a file.
 
-mod arrays;
+pub mod arrays;
+mod certified;
 
 use crate::args::{AttendArgs, Precision};
 use crate::failure::{Exit, Failure, Result};
@@ -8,8 +9,10 @@ use crate::npz::{self, Writer};
 use crate::printer::Printer;
 use crate::{paths, table};
 use arrays::{Arrays, Case};
+use certified::Certified;
 use half::{bf16, f16};
 use polyad_attention as attention;
+use polyad_attention::polynomial::Method;
 use polyad_attention::{Bias, Element, Gradients, Inputs, Upstream};
 use polyad_shapes::{Error, whole_file};
 use polyad_simd::Level;
@@ -26,6 +29,8 @@ struct Attended {
     shape: [usize; 4],
     keys: Vec<usize>,
     isa: &'static str,
+    #[serde(flatten)]
+    certified: Option<Certified>,
     seconds: f64,
 }
 
@@ -37,18 +42,24 @@ pub fn run(args: &AttendArgs, printer: &Printer) -> Result<Exit> {
         None => polyad_simd::level(),
     };
     let in_file = |problem: String| Failure::failed(format!("{}: {problem}", args.input.display()));
-    let case = Case::read(Arrays(npz::read(&args.input)?)).map_err(in_file)?;
+    let mut case = Case::read(Arrays(npz::read(&args.input)?)).map_err(in_file)?;
+    if args.method != Method::Exact {
+        case.round(args.dtype);
+    }
     if args.backward && case.dout.is_none() {
         return Err(in_file("--backward wants the gradient of out, dout, which is not there".into()));
     }
+    certified::check(args)?;
     let rows = args.weights.as_deref().map(|text| chosen(text, case.problem.queries)).transpose()?;
     let start = Instant::now();
-    let computed = match args.dtype {
-        Precision::F32 => compute::<f32>(&case, level, args, rows.as_deref()),
-        Precision::Bf16 => compute::<bf16>(&case, level, args, rows.as_deref()),
-        Precision::F16 => compute::<f16>(&case, level, args, rows.as_deref()),
+    let computed = match (args.method, args.dtype) {
+        (Method::Exact, Precision::F32) => compute::<f32>(&case, level, args, rows.as_deref()).map(|all| (all, None)),
+        (Method::Exact, Precision::Bf16) => compute::<bf16>(&case, level, args, rows.as_deref()).map(|all| (all, None)),
+        (Method::Exact, Precision::F16) => compute::<f16>(&case, level, args, rows.as_deref()).map(|all| (all, None)),
+        _ => certified::compute(&case, level, args).map(|all| (all.results, Some((all.method, all.said)))),
     };
-    let results = computed.map_err(|why| in_file(why.to_string()))?;
+    let (results, certified) = computed.map_err(|why| in_file(why.to_string()))?;
+    let (method, certified) = certified.unzip();
     let seconds = start.elapsed().as_secs_f64();
     whole_file::write_with(&args.out, |file| {
         let mut file = BufWriter::new(file);
@@ -56,6 +67,7 @@ pub fn run(args: &AttendArgs, printer: &Printer) -> Result<Exit> {
         let written = results
             .iter()
             .try_for_each(|(name, shape, values)| archive.add(name, shape, values))
+            .and_then(|()| method.iter().try_for_each(|(shape, values)| archive.add("method", shape, values)))
             .and_then(|()| archive.finish())
             .and_then(|()| file.flush());
         written.map_err(|why| Error::io(&args.out, why))
@@ -69,6 +81,7 @@ pub fn run(args: &AttendArgs, printer: &Printer) -> Result<Exit> {
         shape: [problem.batch, problem.heads, problem.queries, problem.width],
         keys: problem.keys.clone(),
         isa: level.name(),
+        certified,
         seconds,
     };
     printer.result(&attended, words)?;
@@ -78,14 +91,17 @@ pub fn run(args: &AttendArgs, printer: &Printer) -> Result<Exit> {
 fn words(attended: &Attended) -> String {
     let [batch, heads, queries, width] = attended.shape;
     let keys: Vec<String> = attended.keys.iter().map(usize::to_string).collect();
-    table::card(&[
+    let mut lines = vec![
         ("order", format!("{}, {}", attended.order, attended.form)),
         ("queries", format!("{batch} × {heads} × {queries} of {width} features")),
         ("keys", keys.join(" × ")),
         ("instructions", attended.isa.to_owned()),
-        ("seconds", format!("{:.3}", attended.seconds)),
-        ("out", attended.out.clone()),
-    ])
+    ];
+    if let Some(certified) = &attended.certified {
+        lines.extend(certified.words());
+    }
+    lines.extend([("seconds", format!("{:.3}", attended.seconds)), ("out", attended.out.clone())]);
+    table::card(&lines)
 }
 
 /// An array of the result.

@@ -12,6 +12,7 @@ mod import;
 mod index;
 mod info;
 mod models;
+mod plan;
 mod render;
 mod score;
 mod search;
@@ -38,6 +39,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Score(args) => score::run(&args, printer),
         Command::Import(args) => import::run(&args, printer, job),
         Command::Attend(args) => attend::run(&args, printer),
+        Command::Plan(args) => plan::run(&args, printer),
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),

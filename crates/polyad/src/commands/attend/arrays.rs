@@ -1,6 +1,8 @@
 //! From an archive's arrays to a problem.
 
+use crate::args::Precision;
 use crate::npz::{Array, Values};
+use half::{bf16, f16};
 use polyad_attention::{Problem, ScoreForm};
 use std::collections::BTreeMap;
 
@@ -174,6 +176,17 @@ impl Case {
         let dlse = arrays.numbers("dlse")?.map(|(_, numbers)| narrow(numbers));
         let sink = arrays.numbers("sink")?.map(|(_, numbers)| narrow(numbers));
         Ok(Case { problem, whole, q, keys, values, biases, bias_shapes, sink, dout: dout.map(|(_, x)| x), dlse })
+    }
+
+    /// Rounds queries, keys and values to a precision.
+    pub fn round(&mut self, precision: Precision) {
+        let round = |x: &mut f32| match precision {
+            Precision::F32 => {}
+            Precision::Bf16 => *x = bf16::from_f32(*x).to_f32(),
+            Precision::F16 => *x = f16::from_f32(*x).to_f32(),
+        };
+        let arrays = std::iter::once(&mut self.q).chain(&mut self.keys).chain(&mut self.values);
+        arrays.flatten().for_each(round);
     }
 
     /// Batch and heads, where arrays have them.

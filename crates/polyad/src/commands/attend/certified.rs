@@ -1,0 +1,158 @@
+//! `polyad attend` by polynomials, with certificates.
+
+use super::Named;
+use super::arrays::Case;
+use crate::args::AttendArgs;
+use crate::failure::{Failure, Result};
+use polyad_attention as attention;
+use polyad_attention::polynomial::{
+    self, Method, Options, Outputs, Tolerance, Upstream, certified, certified_backward,
+};
+use polyad_attention::{Bias, Gradients, Inputs};
+use polyad_simd::Level;
+use serde::Serialize;
+
+/// Where the tolerance is left out.
+const TOLERANCE: f64 = 1e-2;
+
+/// What is said of it.
+#[derive(Debug, Serialize)]
+pub struct Certified {
+    method: &'static str,
+    tolerance: f64,
+    rows: Rows,
+    /// Of the polynomials; null where all rows are exact.
+    degree: Option<usize>,
+    rank_kept: Option<usize>,
+    rank_full: Option<usize>,
+    /// The greatest of all rows.
+    certificate: Option<f32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Rows {
+    exact: usize,
+    polynomial: usize,
+}
+
+impl Certified {
+    /// For people.
+    pub fn words(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![(
+            "rows",
+            format!("{} by polynomials, {} exactly (asked: {})", self.rows.polynomial, self.rows.exact, self.method),
+        )];
+        if let (Some(degree), Some(kept), Some(full)) = (self.degree, self.rank_kept, self.rank_full) {
+            lines.push(("polynomials", format!("degree up to {degree}, {kept} of {full} monomials")));
+        }
+        let certificate = self.certificate.map_or("none".to_owned(), |bound| format!("off by at most {bound:.3e}"));
+        lines.push(("certificate", format!("{certificate} (tolerance {} of the greatest value)", self.tolerance)));
+        lines
+    }
+}
+
+/// All of it.
+pub struct Computed {
+    pub results: Vec<Named>,
+    /// Shape and numbers of `method`.
+    pub method: (Vec<usize>, Vec<u8>),
+    pub said: Certified,
+}
+
+/// Refuses options that contradict the method.
+pub fn check(args: &AttendArgs) -> Result<()> {
+    let refuse = |why: &str| Err(Failure::usage(why.to_owned()));
+    match (args.method, args.tolerance) {
+        (Method::Exact, Some(_)) => {
+            refuse("--tolerance is for --method polynomial and auto; exact is as exact as it can be")
+        }
+        (_, Some(t)) if !(t.is_finite() && t > 0.0) => refuse("--tolerance: a positive number is wanted"),
+        (Method::Exact, None) => Ok(()),
+        _ if args.weights.is_some() || args.marginals => {
+            refuse("--weights and --marginals are of the exact method, which is the one that has weights")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `out`, `lse`, their certificates and methods, and the gradients if they are asked for.
+pub fn compute(case: &Case, level: Level, args: &AttendArgs) -> attention::Result<Computed> {
+    let problem = &case.problem;
+    let keys: Vec<&[f32]> = case.keys.iter().map(Vec::as_slice).collect();
+    let values: Vec<&[f32]> = case.values.iter().map(Vec::as_slice).collect();
+    let biases: Vec<Bias> = case.biases.iter().map(|(axes, values)| Bias { axes: *axes, values }).collect();
+    let inputs = Inputs { biases: &biases, sink: case.sink.as_deref(), ..Inputs::new(&case.q, &keys, &values) };
+    inputs.check(problem)?;
+    let tolerance = args.tolerance.unwrap_or(TOLERANCE);
+    let options = Options { method: args.method, tolerance: Tolerance::Relative(tolerance), ..Options::default() };
+    let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
+    let (mut certificate, mut lse_certificate) = (lse.clone(), lse.clone());
+    let mut method = vec![0u8; problem.rows()];
+    let mut to = Outputs {
+        out: &mut out,
+        lse: &mut lse,
+        certificate: &mut certificate,
+        lse_certificate: &mut lse_certificate,
+        method: &mut method,
+    };
+    let summary = certified(problem, &inputs, &options, &mut to, level)?;
+    let by_polynomials = summary.polynomial > 0;
+    let said = Certified {
+        method: if args.method == Method::Auto { "auto" } else { "polynomial" },
+        tolerance,
+        rows: Rows { exact: summary.exact, polynomial: summary.polynomial },
+        degree: by_polynomials.then_some(summary.degree),
+        rank_kept: by_polynomials.then_some(summary.kept),
+        rank_full: by_polynomials.then_some(summary.full),
+        certificate: certificate.iter().copied().reduce(f32::max).filter(|bound| bound.is_finite()),
+    };
+    let mut results = vec![
+        ("out".to_owned(), case.rows(&[problem.value_width]), out),
+        ("lse".to_owned(), case.rows(&[]), lse),
+        ("certificate".to_owned(), case.rows(&[]), certificate),
+        ("lse_certificate".to_owned(), case.rows(&[]), lse_certificate),
+    ];
+    if let (true, Some(dout)) = (args.backward, &case.dout) {
+        results.extend(match polynomial::unsupported(problem, &inputs) {
+            // Only `auto` comes here, and all of its rows are exact.
+            Some(_) => exact_gradients(case, &inputs, level)?,
+            None => gradients(case, &inputs, &options, dout, level)?,
+        });
+    }
+    Ok(Computed { results, method: (case.rows(&[]), method), said })
+}
+
+fn exact_gradients(case: &Case, inputs: &Inputs<f32>, level: Level) -> attention::Result<Vec<Named>> {
+    let problem = &case.problem;
+    let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
+    let mut workspace = vec![0.0; attention::forward_workspace(problem)?];
+    attention::forward(problem, inputs, &mut out, &mut lse, &mut workspace, level)?;
+    let dout = case.dout.clone().unwrap_or_default();
+    super::gradients(case, inputs, (&out, &lse, &dout), level)
+}
+
+fn gradients(
+    case: &Case,
+    inputs: &Inputs<f32>,
+    options: &Options,
+    dout: &[f32],
+    level: Level,
+) -> attention::Result<Vec<Named>> {
+    let problem = &case.problem;
+    let zeros = |arrays: &[Vec<f32>]| arrays.iter().map(|x| vec![0.0; x.len()]).collect::<Vec<Vec<f32>>>();
+    let (mut q, mut keys, mut values) = (vec![0.0; case.q.len()], zeros(&case.keys), zeros(&case.values));
+    let mut to = Gradients {
+        q: &mut q,
+        keys: keys.iter_mut().map(Vec::as_mut_slice).collect(),
+        values: values.iter_mut().map(Vec::as_mut_slice).collect(),
+        biases: Vec::new(),
+        sink: None,
+    };
+    certified_backward(problem, inputs, options, &Upstream { dout, dlse: case.dlse.as_deref() }, &mut to, level)?;
+    let mut results = vec![("dq".to_owned(), case.rows(&[problem.width]), q)];
+    for (axis, (keys, values)) in keys.into_iter().zip(values).enumerate() {
+        results.push((format!("dk{}", axis + 1), case.tokens(axis, problem.width), keys));
+        results.push((format!("dv{}", axis + 1), case.tokens(axis, problem.value_width), values));
+    }
+    Ok(results)
+}
