@@ -9,7 +9,7 @@ use crate::polynomial::backward::{Back, Row as BackRow, Slopes};
 use crate::polynomial::certificate::Certified;
 use crate::polynomial::operands::times_power;
 use crate::polynomial::passes::{Head, Row};
-use crate::polynomial::{Method, Options, Summary, check_options, unsupported};
+use crate::polynomial::{Method, Options, Summary, unsupported};
 use crate::problem::{Inputs, Problem};
 use polyad_simd::Level;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub fn certified_backward(
     level: Level,
 ) -> Result<()> {
     inputs.check(problem)?;
-    check_options(options)?;
+    options.check()?;
     if options.method == Method::Exact {
         return wrong("the gradient of the exact method is that of the exact kernel");
     }

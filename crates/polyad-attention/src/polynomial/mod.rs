@@ -17,6 +17,7 @@
 mod backward;
 mod basis;
 mod certificate;
+mod decode;
 mod dense;
 mod exact;
 mod gradient;
@@ -34,6 +35,7 @@ use plan::Found;
 use polyad_simd::Level;
 
 pub use basis::{MOST_MONOMIALS, rank};
+pub use decode::{Decode, Decoded};
 pub use gradient::{Upstream, certified_backward};
 pub use minimax::{MOST_DEGREE, MOST_HALF, Polynomial};
 pub use plan::{Calibration, Plan, Question, plan};
@@ -91,6 +93,27 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Refuses what means nothing, saying what does.
+    pub fn check(&self) -> Result<()> {
+        let (Tolerance::Absolute(tolerance) | Tolerance::Relative(tolerance)) = self.tolerance;
+        if !(tolerance.is_finite() && tolerance > 0.0) {
+            return wrong(format!("the tolerance is {tolerance}; it must be positive"));
+        }
+        if !(1..=MOST_DEGREE).contains(&self.degree) {
+            return wrong(format!("the highest degree is {}; it can be 1 to {MOST_DEGREE}", self.degree));
+        }
+        if !(0.0..1.0).contains(&self.dropped) {
+            let share = self.dropped;
+            return wrong(format!("the share of what is left out is {share}; it can be 0 up to, not including, 1"));
+        }
+        if self.exact_rows < 0.0 || self.exact_rows.is_nan() {
+            return wrong(format!("the share of exact rows is {}", self.exact_rows));
+        }
+        Ok(())
+    }
+}
+
 /// How a row was computed, as a number in files.
 pub const EXACT: u8 = 0;
 /// See [`EXACT`].
@@ -130,7 +153,7 @@ pub struct Outputs<'a> {
 /// What is known of a problem's polynomials after the low degree.
 fn survey(problem: &Problem, inputs: &Inputs<f32>, options: &Options, level: Level) -> Result<Found> {
     inputs.check(problem)?;
-    check_options(options)?;
+    options.check()?;
     if let Some(what) = unsupported(problem, inputs) {
         return wrong(format!("the polynomial method does not do {what}; the exact one does"));
     }
@@ -184,7 +207,7 @@ pub fn certified(
     check_length("certificate", to.certificate.len(), problem.rows())?;
     check_length("lse_certificate", to.lse_certificate.len(), problem.rows())?;
     check_length("method", to.method.len(), problem.rows())?;
-    check_options(options)?;
+    options.check()?;
     let why_not = unsupported(problem, inputs);
     if let (Method::Polynomial, Some(what)) = (options.method, why_not) {
         return wrong(format!("the polynomial method does not do {what}; the exact one does"));
@@ -249,27 +272,6 @@ pub fn certified(
         }
     }
     Ok(summary)
-}
-
-/// Refuses options that mean nothing.
-fn check_options(options: &Options) -> Result<()> {
-    let (Tolerance::Absolute(tolerance) | Tolerance::Relative(tolerance)) = options.tolerance;
-    if !(tolerance.is_finite() && tolerance > 0.0) {
-        return wrong(format!("the tolerance is {tolerance}; it must be positive"));
-    }
-    if !(1..=MOST_DEGREE).contains(&options.degree) {
-        return wrong(format!("the highest degree is {}; it can be 1 to {MOST_DEGREE}", options.degree));
-    }
-    if !(0.0..1.0).contains(&options.dropped) {
-        return wrong(format!(
-            "the share of what is left out is {}; it can be 0 up to, not including, 1",
-            options.dropped
-        ));
-    }
-    if options.exact_rows < 0.0 || options.exact_rows.is_nan() {
-        return wrong(format!("the share of exact rows is {}", options.exact_rows));
-    }
-    Ok(())
 }
 
 /// The least number of single precision that is not below `x`.

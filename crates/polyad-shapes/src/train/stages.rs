@@ -145,8 +145,23 @@ impl Run<'_> {
     }
 
     fn permutation(&self) -> Vec<usize> {
+        let mut random = self.random(2, 0);
+        let own: usize = std::env::var("POLYAD_OWN").ok().and_then(|x| x.parse().ok()).unwrap_or(0);
         let mut order: Vec<usize> = (0..self.train.len()).collect();
-        self.random(2, 0).shuffle(&mut order);
+        if own > 0 {
+            order.clear();
+            let mut first = 0;
+            while first < self.train.len() {
+                let turns = self.train[first].turns;
+                let mut turned: Vec<usize> = (first + 1..=first + turns).collect();
+                random.shuffle(&mut turned);
+                let times = own.min(turns + 1);
+                order.extend(std::iter::repeat_n(first, times));
+                order.extend(&turned[..turns + 1 - times]);
+                first += turns + 1;
+            }
+        }
+        random.shuffle(&mut order);
         order
     }
 

@@ -53,7 +53,7 @@ pub fn run(args: &PlanArgs, printer: &Printer) -> Result<Exit> {
             let in_file = |why: String| Failure::failed(format!("{}: {why}", path.display()));
             let case = Case::read(Arrays(npz::read(path)?)).map_err(in_file)?;
             if !(args.tolerance.is_finite() && args.tolerance > 0.0) {
-                return Err(Failure::usage("--tolerance: a positive number is wanted".into()));
+                return Err(Failure::usage("--tolerance: a positive number is wanted".to_owned()));
             }
             of_case(&case, args.tolerance, level).map_err(|why| in_file(why.to_string()))?
         }

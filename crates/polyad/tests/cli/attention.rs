@@ -41,7 +41,12 @@ fn read(path: &Path) -> BTreeMap<String, (Vec<u64>, Vec<f32>)> {
         let mut bytes = Vec::new();
         member.read_to_end(&mut bytes).unwrap();
         let file = npyz::NpyFile::new(&bytes[..]).unwrap();
-        arrays.insert(name, (file.shape().to_vec(), file.into_vec().unwrap()));
+        let shape = file.shape().to_vec();
+        let numbers = match name.as_str() {
+            "method" => file.into_vec::<u8>().unwrap().into_iter().map(f32::from).collect(),
+            _ => file.into_vec().unwrap(),
+        };
+        arrays.insert(name, (shape, numbers));
     }
     arrays
 }
@@ -125,6 +130,13 @@ fn attend_says_what_disagrees_and_writes_nothing() {
         ("attend in.npz --out out.npz --isa mmx", "mmx"),
         ("attend in.npz --out out.npz --weights 2", "query 2"),
         ("attend in.npz --out out.npz --weights a", "\"a\""),
+        ("attend in.npz --out out.npz --tolerance 0.1", "--tolerance is for"),
+        ("attend in.npz --out out.npz --method auto --tolerance 0", "positive"),
+        ("attend in.npz --out out.npz --method polynomial --marginals", "of the exact method"),
+        ("plan --n 100 --d 16 --order 9", "key axes"),
+        ("plan --n 100 --d 16 --order 3 --range -1", "range"),
+        ("plan --n 100 --d 16", "--order"),
+        ("plan --npz missing.npz", "missing.npz"),
         ("attend missing.npz --out out.npz", "missing.npz"),
         ("attend in.npz --out no/out.npz", "no such folder"),
     ] {
@@ -134,4 +146,52 @@ fn attend_says_what_disagrees_and_writes_nothing() {
     }
     std::fs::write(folder.join("in.npz"), "no zip").unwrap();
     assert_eq!(polyad(folder, &["attend", "in.npz", "--out", "out.npz"]).code, Some(1));
+}
+
+#[test]
+fn polynomials_are_certified_and_planned() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    write(&folder.join("in.npz"), &triples());
+    let line = [
+        "attend",
+        "in.npz",
+        "--out",
+        "out.npz",
+        "--method",
+        "polynomial",
+        "--tolerance",
+        "1e-3",
+        "--backward",
+        "--json",
+    ];
+    let run = polyad(folder, &line);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let said = &json_lines(&run)[0];
+    assert_eq!((&said["method"], &said["rows"]["polynomial"]), (&"polynomial".into(), &2.into()));
+    let found = read(&folder.join("out.npz"));
+    assert_eq!(polyad(folder, &["attend", "in.npz", "--out", "exact.npz", "--backward"]).code, Some(0));
+    let exact = read(&folder.join("exact.npz"));
+    // Relative to the greatest value, 2 times 5.
+    for (i, certificate) in found["certificate"].1.iter().enumerate() {
+        assert!(*certificate <= 1e-2 && (found["out"].1[i] - exact["out"].1[i]).abs() <= certificate + 1e-5);
+        assert_eq!(found["method"].1[i], 1.0);
+        assert!((found["lse"].1[i] - exact["lse"].1[i]).abs() <= found["lse_certificate"].1[i] + 1e-5);
+    }
+    for name in ["dq", "dk1", "dv1", "dk2", "dv2"] {
+        assert_eq!(found[name].0, exact[name].0, "{name}");
+        let close = found[name].1.iter().zip(&exact[name].1).all(|(a, b)| (a - b).abs() < 0.05);
+        assert!(close, "{name}: {:?} and {:?}", found[name].1, exact[name].1);
+    }
+    let run = polyad(folder, &["plan", "--n", "16384", "--d", "16", "--order", "3", "--range", "1", "--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let plan = &json_lines(&run)[0];
+    assert_eq!((&plan["degree"], &plan["rank_full"], &plan["choice"]), (&3.into(), &969.into(), &"polynomial".into()));
+    assert!((plan["border"].as_f64().unwrap() - 16384f64.ln().cbrt()).abs() < 1e-9);
+    assert!(plan["seconds"]["exact"].as_f64() > plan["seconds"]["polynomial"].as_f64());
+    let wide = polyad(folder, &["plan", "--n", "64", "--d", "16", "--order", "3", "--range", "30", "--json"]);
+    assert_eq!((&json_lines(&wide)[0]["degree"], &json_lines(&wide)[0]["choice"]), (&().into(), &"exact".into()));
+    let run = polyad(folder, &["plan", "--npz", "in.npz", "--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(json_lines(&run)[0]["degree"].is_u64());
 }

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::has_kernels;
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use polyad_attention::polynomial::{Method, Options};
 use polyad_attention::{Channels, Layout, Problem};
 use std::sync::Arc;
 
@@ -15,6 +16,16 @@ pub struct Attend {
     pub problem: Problem,
     /// If there: `[batch, m]`, true where a key must not be seen, on every axis, which then all have `m` keys.
     pub hidden: Option<Arc<[bool]>>,
+    /// If there: not exactly, but within a tolerance that is proved ([`polyad_attention::polynomial`]), where our kernels
+    /// run; elsewhere exactly all the same. Gradients are those of what is computed.
+    pub approximation: Option<Options>,
+}
+
+impl Attend {
+    /// Exactly, with no key hidden.
+    pub fn exactly(problem: Problem) -> Self {
+        Attend { problem, hidden: None, approximation: None }
+    }
 }
 
 /// The same with what the operation must know of its operands, which come to it in one array.
@@ -98,6 +109,24 @@ pub fn tensor_attention(operands: Operands, how: &Attend) -> Result<Attended> {
     })
 }
 
+/// What only the exact kernels do.
+fn unsupported(operands: &Operands, how: &Attend) -> Option<&'static str> {
+    if !operands.biases.is_empty() {
+        return Some("biases");
+    }
+    if operands.sink.is_some() {
+        return Some("a sink");
+    }
+    how.problem.softcap.map(|_| "softcap").or(how.problem.dropout.map(|_| "dropout"))
+}
+
+/// How operands are attended to, if not exactly: nothing where only the exact kernels can.
+pub(super) fn approximation(call: &Call) -> Option<&Options> {
+    let problem = &call.how.problem;
+    let exact = !call.biases.is_empty() || call.sink || problem.softcap.is_some() || problem.dropout.is_some();
+    call.how.approximation.as_ref().filter(|options| !exact && options.method != Method::Exact)
+}
+
 fn check(operands: &Operands, how: &Attend) -> Result<()> {
     let problem = &how.problem;
     let refuse = |problem: String| Err(Error::config("tensor attention", problem));
@@ -137,6 +166,16 @@ fn check(operands: &Operands, how: &Attend) -> Result<()> {
     }
     if let Some(sink) = operands.sink.as_ref().filter(|sink| sink.dims() != [problem.heads]) {
         return refuse(format!("a sink of {:?} for {} heads", sink.dims(), problem.heads));
+    }
+    if let Some(options) = &how.approximation {
+        if let Err(why) = options.check() {
+            return refuse(why.to_string());
+        }
+        if options.method == Method::Polynomial
+            && let Some(what) = unsupported(operands, how)
+        {
+            return refuse(format!("the polynomial method does not do {what}; `Auto` then takes the exact one"));
+        }
     }
     match &how.hidden {
         Some(hidden) if problem.keys.iter().any(|m| m * problem.batch != hidden.len()) => refuse(format!(

@@ -21,6 +21,7 @@ use crate::error::{Error, Result, nonzero, probability};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Distribution, Tensor};
+use polyad_attention::polynomial::{Method, Options, Tolerance};
 use polyad_attention::{Dropout, MOST_ORDER, MOST_WIDTH, Problem, ScoreForm};
 use std::sync::Arc;
 
@@ -47,6 +48,11 @@ pub struct TensorAttentionConfig {
     pub qk_norm: bool,
     /// Dropout on the attention weights.
     pub dropout: f64,
+    /// How it is computed. `Polynomial` is near-linear in the tokens where scores are small, which `qk_norm` sees to, and
+    /// certified; it has no dropout.
+    pub method: Method,
+    /// The error that methods other than exact may make, as a share of the greatest product of values of a head.
+    pub tolerance: f64,
 }
 
 impl TensorAttentionConfig {
@@ -63,7 +69,15 @@ impl TensorAttentionConfig {
             rotary: None,
             qk_norm: false,
             dropout: 0.0,
+            method: Method::Exact,
+            tolerance: 1e-2,
         }
+    }
+
+    /// What is asked of methods other than exact. Any number of rows may be exact, so that it can always be done.
+    fn approximation(&self) -> Option<Options> {
+        let tolerance = Tolerance::Relative(self.tolerance);
+        (self.method != Method::Exact).then_some(Options { method: self.method, tolerance, ..Options::default() })
     }
 
     /// Features of a head.
@@ -106,6 +120,12 @@ impl TensorAttentionConfig {
         }
         if let Err(why) = self.problem().check() {
             return refuse(why.to_string());
+        }
+        if let Some(Err(why)) = self.approximation().map(|options| options.check()) {
+            return refuse(why.to_string());
+        }
+        if self.method == Method::Polynomial && self.dropout > 0.0 {
+            return refuse("dropout, which the polynomial method does not do; `Auto` does it exactly".into());
         }
         if self.rotary.is_some() && self.form != ScoreForm::Determinant {
             return refuse(format!("rotary positions with the {} form, which they would change", self.form.name()));
@@ -217,7 +237,7 @@ impl TensorAttention {
             ..config.problem()
         };
         let operands = Operands::new(q, cache.keys.clone(), cache.values.clone());
-        let attended = tensor_attention(operands, &Attend { problem, hidden })
+        let attended = tensor_attention(operands, &Attend { problem, hidden, approximation: config.approximation() })
             .expect("shapes that follow from the layer's own sizes");
         self.output.forward(attended.out.swap_dims(1, 2).reshape([batch, tokens, dim]))
     }

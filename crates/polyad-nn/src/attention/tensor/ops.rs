@@ -4,7 +4,7 @@
 //! one after the other (keys of each axis, values of each, biases, the sink). The output is `[rows, d_v + 1]`, its last column
 //! lse, so that both have gradients.
 
-use super::attend::Call;
+use super::attend::{Call, approximation};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
@@ -13,6 +13,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 use burn_flex::FlexTensor;
+use polyad_attention::polynomial::{self, Outputs, certified, certified_backward};
 use polyad_attention::{
     Bias, Gradients as Slices, Inputs, Upstream, backward, backward_workspace, forward, forward_workspace,
 };
@@ -86,9 +87,22 @@ impl TensorAttentionOps for Flex {
         let (q, others) = (q.to_contiguous(), others.to_contiguous());
         let problem = &call.how.problem;
         let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
-        let mut workspace = vec![0.0; forward_workspace(problem).expect(CHECKED)];
-        with_inputs(&call, q.storage(), others.storage(), |inputs| {
-            forward(problem, inputs, &mut out, &mut lse, &mut workspace, level()).expect(CHECKED);
+        with_inputs(&call, q.storage(), others.storage(), |inputs| match approximation(&call) {
+            Some(options) => {
+                let (mut certificate, mut lse_certificate) = (lse.clone(), lse.clone());
+                let mut to = Outputs {
+                    out: &mut out,
+                    lse: &mut lse,
+                    certificate: &mut certificate,
+                    lse_certificate: &mut lse_certificate,
+                    method: &mut vec![0; problem.rows()],
+                };
+                certified(problem, inputs, options, &mut to, level()).expect(CHECKED);
+            }
+            None => {
+                let mut workspace = vec![0.0; forward_workspace(problem).expect(CHECKED)];
+                forward(problem, inputs, &mut out, &mut lse, &mut workspace, level()).expect(CHECKED);
+            }
         });
         let width = problem.value_width;
         let mut rows = Vec::with_capacity(problem.rows() * (width + 1));
@@ -113,9 +127,14 @@ impl TensorAttentionOps for Flex {
         let (mut dq, mut dothers) = (vec![0.0; problem.query_numbers()], vec![0.0; others.shape()[0]]);
         let [keys, values, biases, sink] = split_mut(&call, &mut dothers);
         with_inputs(&call, q.storage(), others.storage(), |inputs| {
+            let mut to = Slices { q: &mut dq, keys, values, biases, sink: sink.into_iter().next() };
+            if let Some(options) = approximation(&call) {
+                let upstream = polynomial::Upstream { dout: &dout, dlse: Some(&dlse) };
+                certified_backward(problem, inputs, options, &upstream, &mut to, level()).expect(CHECKED);
+                return;
+            }
             let mut workspace = vec![0.0; backward_workspace(problem, inputs).expect(CHECKED)];
             let upstream = Upstream { out: &out, lse: &lse, dout: &dout, dlse: Some(&dlse) };
-            let mut to = Slices { q: &mut dq, keys, values, biases, sink: sink.into_iter().next() };
             backward(problem, inputs, &upstream, &mut to, &mut workspace, level()).expect(CHECKED);
         });
         let tensor = |values: Vec<f32>, like: &FlexTensor| FlexTensor::from_data(TensorData::new(values, like.shape()));

@@ -40,7 +40,7 @@ fn the_operation_and_the_composed_body_agree_forward_and_backward() {
             .iter()
             .all(|m| *m == problem.keys[0])
             .then(|| (0..2 * problem.keys[0]).map(|j| j % 4 == 1).collect::<Arc<[bool]>>());
-        let how = Attend { problem: problem.clone(), hidden };
+        let how = Attend { hidden, ..Attend::exactly(problem.clone()) };
         let operand = |tokens, heads, width| normal([2, heads, tokens, width], &device).require_grad();
         let q = operand(problem.queries, 4, problem.width);
         let keys: Vec<_> = problem.keys.iter().map(|m| operand(*m, 2, problem.width)).collect();
@@ -79,7 +79,7 @@ fn the_operation_and_the_composed_body_agree_forward_and_backward() {
 #[test]
 fn biases_and_sinks_that_do_not_fit_are_refused_by_name() {
     let device = Device::flex();
-    let how = Attend { problem: Problem { heads: 2, key_heads: 2, ..Problem::new(3, 4, 5, 0.4) }, hidden: None };
+    let how = Attend::exactly(Problem { heads: 2, key_heads: 2, ..Problem::new(3, 4, 5, 0.4) });
     let x = || normal([1, 2, 4, 5], &device);
     let plain = || Operands::new(x(), vec![x(), x()], vec![x(), x()]);
     let bias = |axes, shape: [usize; 4]| PairBias { axes, values: normal(shape, &device) };
@@ -96,7 +96,7 @@ fn biases_and_sinks_that_do_not_fit_are_refused_by_name() {
     }
     let packed = Problem { packed: vec![vec![0, 4]; 3], ..how.problem.clone() };
     for (problem, part) in [(packed, "packed"), (how.problem.tokens_outside(), "layout")] {
-        let message = tensor_attention(plain(), &Attend { problem, hidden: None }).expect_err(part).to_string();
+        let message = tensor_attention(plain(), &Attend::exactly(problem)).expect_err(part).to_string();
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
 }
@@ -152,7 +152,7 @@ fn rotary_positions_count_by_their_differences() {
     let lse = |first: usize| {
         let [q, a, b] = [0, 1, 2].map(|by| rotary::rotated(x.clone().roll_dim(by, 2), first, 50.0));
         let values = vec![x.clone(), x.clone()];
-        let how = Attend { problem: problem(()), hidden: None };
+        let how = Attend::exactly(problem(()));
         tensor_attention(Operands::new(q, vec![a, b], values), &how).expect("tensors that fit").lse
     };
     assert!(difference(lse(0), lse(13)) < 1e-4);
@@ -185,5 +185,37 @@ fn what_cannot_be_is_refused_by_name() {
     for (config, part) in wrong {
         let message = config.init(&Device::flex()).expect_err(part).to_string();
         assert!(message.contains(part), "{message:?} does not name {part:?}");
+    }
+}
+
+#[test]
+fn polynomials_are_within_their_tolerance_and_their_gradient_near_the_exact_one() {
+    let device = Device::flex().autodiff();
+    device.seed(3);
+    let operand = || normal([2, 2, 9, 4], &device).mul_scalar(0.3).require_grad();
+    let (q, keys, values) = (operand(), vec![operand(), operand()], vec![operand(), operand()]);
+    for causal in [false, true] {
+        let problem = Problem { batch: 2, heads: 2, key_heads: 2, causal, ..Problem::new(3, 9, 4, 1.0) };
+        let attend = |approximation: Option<Options>| {
+            let operands = Operands::new(q.clone(), keys.clone(), values.clone());
+            let how = Attend { approximation, ..Attend::exactly(problem.clone()) };
+            let attended = tensor_attention(operands, &how).expect("tensors that fit");
+            let gradients = (attended.out.clone().powf_scalar(2.0).sum() + attended.lse.sum()).backward();
+            (attended.out, q.grad(&gradients).expect("a gradient"), keys[1].grad(&gradients).expect("a gradient"))
+        };
+        let options = Options { tolerance: Tolerance::Absolute(1e-4), ..Options::default() };
+        let (exact, near) = (attend(None), attend(Some(options)));
+        assert!(difference(exact.0, near.0) < 1e-4);
+        assert!(difference(exact.1, near.1) < 1e-3, "the gradient of the queries");
+        assert!(difference(exact.2, near.2) < 1e-3, "the gradient of keys");
+    }
+    let config = TensorAttentionConfig { method: Method::Polynomial, ..TensorAttentionConfig::new(8, 2, 3) };
+    let layer =
+        TensorAttentionConfig { qk_norm: true, causal: true, ..config.clone() }.init(&device).expect("it is right");
+    assert!(layer.forward(normal([1, 6, 8], &device), None).into_data().iter::<f32>().all(f32::is_finite));
+    for wrong in
+        [TensorAttentionConfig { dropout: 0.1, ..config.clone() }, TensorAttentionConfig { tolerance: 0.0, ..config }]
+    {
+        assert!(wrong.init(&device).is_err(), "{wrong:?}");
     }
 }
