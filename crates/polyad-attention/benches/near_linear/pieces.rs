@@ -14,7 +14,7 @@
 
 use crate::problems::{Case, TOLERANCE, largest};
 use crate::report::{Section, Table, seconds};
-use crate::svg::{Axis, Border, Line, Plot, Scale, grouped};
+use crate::svg::{Axis, Border, Line, Plot, Scale, grouped, short};
 use crate::{DEGREE, Setup};
 use polyad_attention::Result;
 use polyad_attention::polynomial::{Polynomial, rank};
@@ -223,11 +223,15 @@ fn uneven(tokens: usize, setup: &Setup) -> Result<(Table, serde_json::Value)> {
                 numbers.iter_mut().enumerate().for_each(|(i, x)| *x *= size(i % D));
             }
             case.problem.scale = 1.0 / (0..D).map(|l| size(l).powi(operands as i32)).sum::<f32>();
-            let Ok(found) = case.polynomial(DEGREE, setup.level) else { continue };
+            let Ok(found) = case.polynomial(DEGREE, setup.level) else {
+                let rest = ["none", "-", "-", "-"].map(String::from);
+                table.rows.push([short(bound), name.into()].into_iter().chain(rest).collect());
+                continue;
+            };
             let time = case.polynomial_seconds(DEGREE, setup.level, setup.patience)?;
             let s = found.summary;
             table.rows.push(vec![
-                bound.to_string(),
+                short(bound),
                 name.into(),
                 s.degree.to_string(),
                 grouped(s.kept as f64),
