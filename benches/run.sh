@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Every benchmark of BENCHMARKS.md but training, one after the other: ./benches/run.sh [render|network|embed|attention|rivals|index]..
+# Every benchmark of BENCHMARKS.md but training, one after the other: ./benches/run.sh [render|network|embed|attention|near_linear|rivals|index]..
 # Wants a machine that does nothing else; about ten minutes, most of them for the index. The rivals come from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for name in "${@:-render network embed attention rivals index}"; do
+for name in "${@:-render network embed attention near_linear rivals index}"; do
     for bench in $name; do
         printf '\n== %s\n' "$bench"
         if [ "$bench" = rivals ]; then
