@@ -35,6 +35,7 @@
 
 use crate::polynomial::minimax::{MOST_DEGREE, Polynomial};
 use crate::polynomial::operands::{Interval, KeyHead, Reach, UNIT, times_power};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The highest degree of the states of squared values.
@@ -115,10 +116,10 @@ impl Certified {
 }
 
 /// Powers of a row around its centre.
-struct Centred {
+struct Centred<'a> {
     ones: Vec<f64>,
-    values: Vec<Vec<f64>>,
-    squares: Vec<Vec<f64>>,
+    values: Vec<Cow<'a, [f64]>>,
+    squares: Vec<Cow<'a, [f64]>>,
     errors: Vec<f64>,
 }
 
@@ -126,29 +127,39 @@ fn binomial(n: usize, k: usize) -> f64 {
     (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
 }
 
-impl Centred {
-    fn new(powers: &Powers, reach: Reach) -> Centred {
+/// `Σ_k coefficients_k rows_k`
+fn combined<R: AsRef<[f64]>>(coefficients: &[f64], rows: &[R], width: usize) -> Vec<f64> {
+    let mut sum = vec![0.0; width];
+    for (c, row) in coefficients.iter().zip(rows) {
+        sum.iter_mut().zip(row.as_ref()).for_each(|(sum, x)| *sum += c * x);
+    }
+    sum
+}
+
+impl<'a> Centred<'a> {
+    fn new(powers: &Powers<'a>, reach: Reach) -> Centred<'a> {
         let c = reach.centre;
-        let factor = |k: usize, i: usize| binomial(k, i) * (-c).powi((k - i) as i32);
-        let sum = |k: usize, of: &dyn Fn(usize) -> f64| (0..=k).map(|i| factor(k, i) * of(i)).sum::<f64>();
-        let rows = |rows: &[&[f64]]| -> Vec<Vec<f64>> {
-            (0..rows.len()).map(|k| (0..rows[0].len()).map(|l| sum(k, &|i| rows[i][l])).collect()).collect()
-        };
+        let degrees = 0..powers.ones.len();
         // Terms of double precision, a few roundings each.
         let rounding = |k: usize| 32.0 * f64::EPSILON * (reach.most + c.abs()).powi(k as i32);
-        let error = |k: usize| (0..=k).map(|i| factor(k, i).abs() * powers.errors[i]).sum::<f64>() + rounding(k);
-        let degrees = 0..powers.ones.len();
         if c == 0.0 {
-            let owned = |rows: &[&[f64]]| rows.iter().map(|row| row.to_vec()).collect();
+            let borrowed = |rows: &[&'a [f64]]| rows.iter().map(|row| Cow::Borrowed(*row)).collect();
             return Centred {
                 ones: powers.ones.to_vec(),
-                values: owned(&powers.values),
-                squares: owned(&powers.squares),
-                errors: degrees.map(error).collect(),
+                values: borrowed(&powers.values),
+                squares: borrowed(&powers.squares),
+                errors: degrees.map(|k| powers.errors[k] + rounding(k)).collect(),
             };
         }
+        let factors = |k: usize| -> Vec<f64> { (0..=k).map(|i| binomial(k, i) * (-c).powi((k - i) as i32)).collect() };
+        let sum = |k: usize, of: &[f64]| factors(k).iter().zip(of).map(|(f, x)| f * x).sum::<f64>();
+        let error =
+            |k: usize| factors(k).iter().zip(powers.errors).map(|(f, e)| f.abs() * e).sum::<f64>() + rounding(k);
+        let rows = |rows: &[&[f64]]| -> Vec<Cow<'a, [f64]>> {
+            (0..rows.len()).map(|k| Cow::Owned(combined(&factors(k), rows, rows[0].len()))).collect()
+        };
         Centred {
-            ones: degrees.clone().map(|k| sum(k, &|i| powers.ones[i])).collect(),
+            ones: degrees.clone().map(|k| sum(k, powers.ones)).collect(),
             values: rows(&powers.values),
             squares: rows(&powers.squares),
             errors: degrees.map(error).collect(),
@@ -159,6 +170,25 @@ impl Centred {
     fn ones(&self, coefficients: &[f64]) -> (f64, f64) {
         let sum = coefficients.iter().zip(&self.ones).map(|(c, x)| c * x).sum();
         (sum, coefficients.iter().zip(&self.errors).map(|(c, e)| c.abs() * e).sum())
+    }
+}
+
+/// Means weighted by a polynomial above e^x.
+struct Above {
+    /// Of 1, and its error.
+    mean: (f64, f64),
+    values: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Above {
+    fn new(powers: &Centred, half: f64, width: usize) -> Above {
+        let u = above_exp(powers.squares.len().saturating_sub(1), half);
+        Above {
+            mean: powers.ones(&u),
+            values: combined(&u, &powers.values, width),
+            squares: combined(&u, &powers.squares, width),
+        }
     }
 }
 
@@ -184,9 +214,11 @@ pub fn finish(powers: &Powers, known: &Known) -> Option<Certified> {
     let centred = Centred::new(powers, known.reach);
     let candidates =
         (0..=degree / 2).map(|taylor| Polynomial::near_exp(degree.min(MOST_DEGREE), taylor, known.reach.half));
-    let mut best: Option<Certified> = None;
+    let (mut best, mut above): (Option<Certified>, Option<Above>) = (None, None);
     for polynomial in candidates {
-        if let Some(found) = certify(&centred, known, polynomial)
+        // All of them are of the same interval.
+        let above = above.get_or_insert_with(|| Above::new(&centred, polynomial.half, known.width));
+        if let Some(found) = certify(&centred, above, known, polynomial)
             && best.as_ref().is_none_or(|best| found.certificate < best.certificate)
         {
             best = Some(found);
@@ -195,7 +227,7 @@ pub fn finish(powers: &Powers, known: &Known) -> Option<Certified> {
     best
 }
 
-fn certify(powers: &Centred, known: &Known, polynomial: Arc<Polynomial>) -> Option<Certified> {
+fn certify(powers: &Centred, above: &Above, known: &Known, polynomial: Arc<Polynomial>) -> Option<Certified> {
     let (epsilon, p) = (polynomial.epsilon, &polynomial.coefficients);
     let (mean, rho) = powers.ones(p);
     let least = mean - rho;
@@ -204,18 +236,17 @@ fn certify(powers: &Centred, known: &Known, polynomial: Arc<Polynomial>) -> Opti
     }
     // What the quotient of deviations of r is at most, by the least of the two ways.
     let spread = relative_deviation(powers, &polynomial, least);
-    let u = above_exp(powers.squares.len().saturating_sub(1), polynomial.half);
-    let (u_mean, u_rho) = powers.ones(&u);
+    let numerators = combined(p, &powers.values, known.width);
+    let by_range = (0.5 * epsilon.atanh()).tanh();
     let (mut out, mut certificate) = (vec![0.0; known.width], 0.0f64);
     for (l, out) in out.iter_mut().enumerate() {
-        let sum = |c: &[f64], of: &[Vec<f64>]| c.iter().zip(of).map(|(c, x)| c * x[l]).sum::<f64>();
-        let y = sum(p, &powers.values) / mean;
+        let y = numerators[l] / mean;
         let (square, interval) = (known.squares[l], known.values[l]);
         let range = interval.high - interval.low;
-        let about = sum(&u, &powers.squares) - 2.0 * y * sum(&u, &powers.values) + y * y * u_mean;
-        let about = about + u_rho * (square.sqrt() + y.abs()).powi(2);
+        let about = above.squares[l] - 2.0 * y * above.values[l] + y * y * above.mean.0;
+        let about = about + above.mean.1 * (square.sqrt() + y.abs()).powi(2);
         let deviation = ((1.0 + epsilon) * about.max(0.0) / least).sqrt().min(range / 2.0);
-        let approximation = (range * (0.5 * epsilon.atanh()).tanh()).min(spread * deviation);
+        let approximation = (range * by_range).min(spread * deviation);
         let rounding = (rho * square.sqrt() + y.abs() * rho) / least;
         let power = known.value_powers[l];
         *out = times_power(y, power);
@@ -288,13 +319,12 @@ impl Prediction {
         // e^x is convex: its mean is at least that of its tangent.
         let tangent = (1.0 + centred.ones.get(1)?).max((-known.reach.half).exp());
         let least = tangent.max(mean - rho).max(0.0) / (1.0 + polynomial.epsilon.min(1.0));
-        let u = above_exp(centred.squares.len().saturating_sub(1), known.reach.half);
+        let above = Above::new(&centred, known.reach.half, known.width);
+        let total = above.mean.0;
         let (mut deviation, mut range) = (0.0f64, 0.0f64);
         for l in 0..known.width {
-            let sum = |of: &[Vec<f64>]| u.iter().zip(of).map(|(c, x)| c * x[l]).sum::<f64>();
-            let total = centred.ones(&u).0;
-            let y = sum(&centred.values) / total;
-            let about = sum(&centred.squares) - y * y * total;
+            let y = above.values[l] / total;
+            let about = above.squares[l] - y * y * total;
             let size = times_power(1.0, known.value_powers[l]);
             let own = known.values[l].high - known.values[l].low;
             deviation = deviation.max((about.max(0.0) / least).sqrt().min(own / 2.0) * size);

@@ -12,6 +12,7 @@
 //! are. Between two points of a grid `Δ` apart a function exceeds the greater of its two values by at most
 //! `Δ²/8 max |r''|`, and the series above bounds `r''` by the coefficients' distances from those of e^t.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -47,21 +48,28 @@ impl Polynomial {
     /// # Panics
     /// Where the degree is above [`MOST_DEGREE`] or below `taylor`, or `half` is not in `0..=MOST_HALF`.
     pub fn near_exp(degree: usize, taylor: usize, half: f64) -> Arc<Polynomial> {
-        type Cache = Mutex<HashMap<(usize, usize, i64), Arc<Polynomial>>>;
-        static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
+        type Made = HashMap<(usize, usize, i64), Arc<Polynomial>>;
+        static CACHE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
+        // Every row asks for some: threads that wait for each other would be slower than what they wait for.
+        thread_local!(static OWN: RefCell<Made> = RefCell::default());
         assert!(degree <= MOST_DEGREE && taylor <= degree, "degree {degree} with {taylor} coefficients of the series");
         assert!((0.0..=MOST_HALF).contains(&half), "half an interval of {half}");
         let step = (half.max(LEAST_HALF).log2() * AN_OCTAVE).ceil() as i64;
         let key = (degree, taylor, step);
-        let cache = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = cache().get(&key) {
-            return found.clone();
+        if let Some(found) = OWN.with_borrow(|own| own.get(&key).cloned()) {
+            return found;
         }
-        // Rounding of the power could leave it a little below what was asked for.
-        let half = (step as f64 / AN_OCTAVE).exp2().max(half) * (1.0 + 1e-14);
-        let made = Arc::new(make(degree, taylor, half));
-        cache().insert(key, made.clone());
-        made
+        let cache = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = cache().get(&key).cloned();
+        let found = known.unwrap_or_else(|| {
+            // Rounding of the power could leave it a little below what was asked for.
+            let half = (step as f64 / AN_OCTAVE).exp2().max(half) * (1.0 + 1e-14);
+            let made = Arc::new(make(degree, taylor, half));
+            cache().insert(key, made.clone());
+            made
+        });
+        OWN.with_borrow_mut(|own| own.insert(key, found.clone()));
+        found
     }
 
     /// `p(t)`.

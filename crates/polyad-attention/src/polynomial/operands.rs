@@ -96,9 +96,13 @@ fn power_above(x: f64) -> i32 {
 
 /// `x 2^power`
 pub fn times_power(x: f64, power: i32) -> f64 {
-    // In two steps, since 2^power itself may be out of range.
-    let half = power / 2;
-    x * f64::from(half).exp2() * f64::from(power - half).exp2()
+    // 2^k as bits, in two steps where it is out of range.
+    let two_to = |k: i32| f64::from_bits(((k + 1023) as u64) << 52);
+    match power {
+        0 => x,
+        -1000..=1000 => x * two_to(power),
+        _ => x * two_to((power / 2).clamp(-1000, 1000)) * two_to((power - power / 2).clamp(-1000, 1000)),
+    }
 }
 
 impl Axis {

@@ -368,8 +368,11 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// A row, and where it is not certified within the tolerance what higher degrees are predicted from.
     fn finish(&self, powers: &Powers, known: &Known) -> Passed {
-        (certificate::finish(powers, known), Prediction::new(powers, known))
+        let done = certificate::finish(powers, known);
+        let within = done.as_ref().is_some_and(|row| row.certificate <= self.tolerance);
+        (done, if within { None } else { Prediction::new(powers, known) })
     }
 
     fn dense(&self, basis: &Basis, wanted: &[bool]) -> Vec<Option<Passed>> {

@@ -66,7 +66,7 @@ impl Calibration {
             Ok(operations / best)
         };
         let tokens = if width > 64 { 96 } else { 160 };
-        let degree = if width > 32 { 1 } else { 2 };
+        let degree = 2;
         Ok(Calibration {
             exact: rate(tokens, false, Method::Exact, degree)?,
             dense: rate(1024, false, Method::Polynomial, degree)?,
