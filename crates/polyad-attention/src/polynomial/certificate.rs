@@ -227,7 +227,8 @@ fn relative_deviation(powers: &Centred, polynomial: &Polynomial, least: f64) -> 
     by_range.min((1.0 + epsilon) * polynomial.k * moment)
 }
 
-fn scaled(x: f64, power: i32) -> f64 {
+/// `x 2^power`, in two steps: the power itself may be out of range.
+pub fn scaled(x: f64, power: i32) -> f64 {
     let half = power / 2;
     x * f64::from(half).exp2() * f64::from(power - half).exp2()
 }
