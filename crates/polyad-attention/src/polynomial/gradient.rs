@@ -35,7 +35,7 @@ pub struct Upstream<'a> {
 /// exact rows those of the exact gradient.
 ///
 /// # Errors
-/// As `certified`'s; and [`Method::Exact`], whose gradient is [`crate::backward`]'s.
+/// As `certified`'s; and [`Method::Exact`], whose gradient is [`crate::backward`]'s, and [`Method::Sketch`], which has none.
 pub fn certified_backward(
     problem: &Problem,
     inputs: &Inputs<f32>,
@@ -48,6 +48,9 @@ pub fn certified_backward(
     options.check()?;
     if options.method == Method::Exact {
         return wrong("the gradient of the exact method is that of the exact kernel");
+    }
+    if options.method == Method::Sketch {
+        return wrong("sketches have no gradient; polynomials and the exact kernel do");
     }
     if let Some(what) = unsupported(problem, inputs) {
         return wrong(format!("the polynomial method does not do {what}; the exact one does"));
@@ -72,7 +75,7 @@ pub fn certified_backward(
         let mut exact = Vec::new();
         for (row, done) in head.rows(&mut Summary::default()) {
             match done {
-                Row::Blind => {}
+                Row::Blind | Row::Sketched(..) => {}
                 Row::Certified(done) => {
                     by_degree.entry(done.polynomial.coefficients.len() - 1).or_default().push((row - first, done));
                 }

@@ -12,19 +12,23 @@
 //!
 //! The sums for each k are had apart from the polynomial, so every row takes the polynomial that suits it best, for nothing:
 //! its own interval, its own centre, and of the degree at hand the one with the least certificate ([`certificate`]: the
-//! proof, with rounding). Rows that cannot be certified go to the exact kernel.
+//! proof, with rounding). Rows that cannot be certified go to the exact kernel. Where channels are so many that no basis
+//! is small enough, random features ([`Method::Sketch`]) estimate the same sums, and nothing is certified.
 
 mod backward;
 mod basis;
 mod certificate;
 mod decode;
 mod dense;
+mod estimate;
 mod exact;
+mod features;
 mod gradient;
 mod minimax;
 mod operands;
 mod passes;
 mod plan;
+mod sketch;
 mod stream;
 
 use crate::error::{Result, check_length, problem as wrong};
@@ -36,9 +40,11 @@ use polyad_simd::Level;
 
 pub use basis::{MOST_MONOMIALS, rank};
 pub use decode::{Decode, Decoded};
+pub use estimate::sampled_error;
 pub use gradient::{Upstream, certified_backward};
 pub use minimax::{MOST_DEGREE, MOST_HALF, Polynomial};
 pub use plan::{Calibration, Plan, Question, plan};
+pub use sketch::{MOST_FEATURES, MOST_SKETCH_DEGREE};
 
 /// How rows are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -50,6 +56,9 @@ pub enum Method {
     Polynomial,
     /// By whichever of the two is predicted to be faster, for all rows or some.
     Auto,
+    /// By random features: an estimate, without a certificate; for widths at which polynomials have too many monomials.
+    /// NaN where powers of a row's channels overflow.
+    Sketch,
 }
 
 /// The error that is allowed.
@@ -69,7 +78,7 @@ pub struct Options {
     /// The error that is allowed; without one the highest degree that pays is taken, and rows are certified for what they
     /// are.
     pub tolerance: Tolerance,
-    /// The highest degree.
+    /// The highest degree; [`Method::Sketch`] goes no further than [`MOST_SKETCH_DEGREE`].
     pub degree: usize,
     /// The share of the tolerance that may go to monomials that are left out; 0 keeps all.
     pub dropped: f64,
@@ -77,10 +86,15 @@ pub struct Options {
     pub exact_rows: f64,
     /// How fast each way is: what [`Method::Auto`] weighs them by.
     pub calibration: Calibration,
+    /// Random features of each degree above 1, for [`Method::Sketch`]: errors fall as one over its square root.
+    pub features: usize,
+    /// What random features are drawn from.
+    pub seed: u64,
 }
 
 impl Default for Options {
-    /// Polynomials up to degree 8, one in a hundred, of which a twentieth for monomials left out, any number of exact rows.
+    /// Polynomials up to degree 8, one in a hundred, of which a twentieth for monomials left out, any number of exact rows; 1024
+    /// random features of each degree.
     fn default() -> Self {
         Options {
             method: Method::Polynomial,
@@ -89,6 +103,8 @@ impl Default for Options {
             dropped: 0.05,
             exact_rows: 1.0,
             calibration: Calibration::default(),
+            features: 1024,
+            seed: 0,
         }
     }
 }
@@ -107,6 +123,9 @@ impl Options {
             let share = self.dropped;
             return wrong(format!("the share of what is left out is {share}; it can be 0 up to, not including, 1"));
         }
+        if !(1..=MOST_FEATURES).contains(&self.features) {
+            return wrong(format!("{} random features; there can be 1 to {MOST_FEATURES}", self.features));
+        }
         if self.exact_rows < 0.0 || self.exact_rows.is_nan() {
             return wrong(format!("the share of exact rows is {}", self.exact_rows));
         }
@@ -118,6 +137,8 @@ impl Options {
 pub const EXACT: u8 = 0;
 /// See [`EXACT`].
 pub const POLYNOMIAL: u8 = 1;
+/// See [`EXACT`].
+pub const SKETCH: u8 = 2;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -126,9 +147,11 @@ pub struct Summary {
     pub exact: usize,
     /// Rows by polynomials.
     pub polynomial: usize,
+    /// Rows by random features.
+    pub sketch: usize,
     /// The highest degree of a polynomial.
     pub degree: usize,
-    /// Monomials of that degree's basis that were kept, and all of them.
+    /// Monomials of that degree's basis that were kept, and all of them; random features have none.
     pub kept: usize,
     /// See `kept`.
     pub full: usize,
@@ -142,11 +165,11 @@ pub struct Outputs<'a> {
     /// The logarithm of the sum, of the polynomial's weights where it is by one.
     pub lse: &'a mut [f32],
     /// At least the error of every number of the row, compared with exact arithmetic on the same inputs; infinite where
-    /// nothing is proved.
+    /// nothing is proved, NaN where it is by random features.
     pub certificate: &'a mut [f32],
     /// The same of `lse`.
     pub lse_certificate: &'a mut [f32],
-    /// [`EXACT`] or [`POLYNOMIAL`].
+    /// [`EXACT`], [`POLYNOMIAL`] or [`SKETCH`].
     pub method: &'a mut [u8],
 }
 
@@ -183,17 +206,19 @@ pub fn unsupported(problem: &Problem, inputs: &Inputs<f32>) -> Option<&'static s
     }
 }
 
-/// `out` and `lse` of a problem within a tolerance, with a certificate for each row.
+/// `out` and `lse` of a problem within a tolerance, with a certificate for each row; with [`Method::Sketch`] an estimate
+/// of both, whatever the tolerance, and [`sampled_error`] to say how good it is.
 ///
 /// The same input gives the same bits on any number of threads. Memory of its own, beside the arrays: states of
 /// `order · rank · d_v` numbers and powers of some hundred queries.
 ///
 /// # Cost
 /// `3 rank (n + Σ m) d_v` operations and as many again for the degree's choice; the exact kernel's for rows that need it.
+/// Of random features of degree g `4 features (n + Σ m) (g² D / 2 + g d_v)` for D channels, for order 2 half of that.
 ///
 /// # Errors
 /// A problem that contradicts itself, a buffer of another length; with [`Method::Polynomial`], what polynomials cannot do
-/// ([`unsupported`]) and more exact rows than are allowed.
+/// ([`unsupported`]) and more exact rows than are allowed; with [`Method::Sketch`] the former, causality and windows.
 pub fn certified(
     problem: &Problem,
     inputs: &Inputs<f32>,
@@ -212,6 +237,9 @@ pub fn certified(
     if let (Method::Polynomial, Some(what)) = (options.method, why_not) {
         return wrong(format!("the polynomial method does not do {what}; the exact one does"));
     }
+    if let (Method::Sketch, Some(what)) = (options.method, why_not.or(sketch::unsupported(problem))) {
+        return wrong(format!("random features do not do {what}; the exact method does"));
+    }
     let packed = !problem.packed.is_empty();
     if packed {
         return wrong("certificates of packed sequences are had one sequence at a time, each a problem of its own");
@@ -223,15 +251,23 @@ pub fn certified(
     let mut exact: Vec<usize> = Vec::new();
     let mut bounds: Vec<(usize, Bounds)> = Vec::new();
     for key_head in 0..problem.batch * problem.key_heads {
-        let head = Head::new(problem, inputs, &channels, key_head, options, level);
-        let rows = if by_polynomials { head.rows(&mut summary) } else { head.all_exact() };
+        let head = || Head::new(problem, inputs, &channels, key_head, options, level);
+        let rows = match options.method {
+            Method::Sketch => sketch::rows(problem, inputs, &channels, key_head, options, level),
+            _ if by_polynomials => head().rows(&mut summary),
+            _ => head().all_exact(),
+        };
         for (row, done) in rows {
             match done {
                 Row::Blind => {
                     out[row].fill(0.0);
                     to.lse[row] = f32::NEG_INFINITY;
                     (to.certificate[row], to.lse_certificate[row]) = (0.0, 0.0);
-                    to.method[row] = if by_polynomials { POLYNOMIAL } else { EXACT };
+                    to.method[row] = match options.method {
+                        Method::Sketch => SKETCH,
+                        _ if by_polynomials => POLYNOMIAL,
+                        _ => EXACT,
+                    };
                 }
                 Row::Certified(done) => {
                     out[row].iter_mut().zip(&done.out).for_each(|(to, x)| *to = *x as f32);
@@ -239,6 +275,12 @@ pub fn certified(
                     (to.certificate[row], to.method[row]) = (round_up(done.certificate), POLYNOMIAL);
                     to.lse_certificate[row] = round_up(done.lse_certificate);
                     summary.polynomial += 1;
+                }
+                Row::Sketched(done) => {
+                    out[row].iter_mut().zip(&done.out).for_each(|(to, x)| *to = *x as f32);
+                    (to.lse[row], to.method[row]) = (done.lse as f32, SKETCH);
+                    (to.certificate[row], to.lse_certificate[row]) = (f32::NAN, f32::NAN);
+                    (summary.sketch, summary.degree) = (summary.sketch + 1, sketch::degree(options));
                 }
                 Row::Exact(bound) => {
                     exact.push(row);

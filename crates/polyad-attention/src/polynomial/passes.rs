@@ -16,6 +16,7 @@ use crate::polynomial::exact::{self, Bounds};
 use crate::polynomial::minimax::MOST_HALF;
 use crate::polynomial::operands::{KeyHead, Reach};
 use crate::polynomial::plan::{self, Found};
+use crate::polynomial::sketch::Sketched;
 use crate::polynomial::stream::{self, Stream};
 use crate::polynomial::{Method, Options, Summary, Tolerance};
 use crate::problem::{Inputs, Problem};
@@ -29,6 +30,8 @@ pub enum Row {
     /// It sees nothing.
     Blind,
     Certified(Certified),
+    /// By random features.
+    Sketched(Sketched),
     /// By the exact kernel, whose errors are at most these.
     Exact(Bounds),
 }

@@ -15,4 +15,5 @@ mod measure;
 mod packed;
 mod plain;
 mod properties;
+mod sketch;
 mod support;
