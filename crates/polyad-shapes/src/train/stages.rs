@@ -106,7 +106,7 @@ impl Run<'_> {
         self.job.reporter().begin(label, (schedule.epochs * batches) as u64);
         self.job.reporter().advance((self.position.epoch * batches + self.position.step) as u64);
         while self.position.epoch < schedule.epochs {
-            let order = self.permutation();
+            let order = self.permutation(frozen && self.recipe.half_own);
             for (batch, indices) in order.chunks(size).enumerate().skip(self.position.step) {
                 self.job.check()?;
                 self.seed_step(batch);
@@ -144,22 +144,20 @@ impl Run<'_> {
         Ok(network)
     }
 
-    fn permutation(&self) -> Vec<usize> {
+    /// As many samples as there are, in random order: of each shape every turn once, or its own pose for half of them and as
+    /// many others as are left.
+    fn permutation(&self, half_own: bool) -> Vec<usize> {
         let mut random = self.random(2, 0);
-        let own: usize = std::env::var("POLYAD_OWN").ok().and_then(|x| x.parse().ok()).unwrap_or(0);
-        let mut order: Vec<usize> = (0..self.train.len()).collect();
-        if own > 0 {
-            order.clear();
-            let mut first = 0;
-            while first < self.train.len() {
-                let turns = self.train[first].turns;
-                let mut turned: Vec<usize> = (first + 1..=first + turns).collect();
-                random.shuffle(&mut turned);
-                let times = own.min(turns + 1);
-                order.extend(std::iter::repeat_n(first, times));
-                order.extend(&turned[..turns + 1 - times]);
-                first += turns + 1;
-            }
+        let mut order = Vec::with_capacity(self.train.len());
+        let mut first = 0;
+        while let Some(own) = self.train.get(first) {
+            let all = 1 + own.turns;
+            let times = if half_own { all.div_ceil(2) } else { 1 };
+            let mut turned: Vec<usize> = (first + 1..first + all).collect();
+            random.shuffle(&mut turned);
+            order.extend(std::iter::repeat_n(first, times));
+            order.extend(&turned[..all - times]);
+            first += all;
         }
         random.shuffle(&mut order);
         order

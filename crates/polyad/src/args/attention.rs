@@ -17,8 +17,8 @@ pub enum Precision {
 const PRECISIONS: [(&str, Precision); 3] =
     [("f32", Precision::F32), ("bf16", Precision::Bf16), ("f16", Precision::F16)];
 
-const METHODS: [(&str, Method); 3] =
-    [("exact", Method::Exact), ("polynomial", Method::Polynomial), ("auto", Method::Auto)];
+const METHODS: [(&str, Method); 4] =
+    [("exact", Method::Exact), ("polynomial", Method::Polynomial), ("sketch", Method::Sketch), ("auto", Method::Auto)];
 
 /// Compute tensor attention of arrays in a NumPy archive
 #[derive(Debug, Args)]
@@ -32,8 +32,8 @@ tree), causal, windows, lengths (a number for each key axis), bias_01, bias_02, 
 softcap, sink (a number for each head), and for --backward dout and dlse. Other arrays are not looked at.
 
 OUT holds out and lse; with --backward dq, dk1, dv1, .., dbias_01, ..; all in single precision. With a method other \
-than exact also certificate (at least the error of each row of out, and lse_certificate of lse) and method (0 exact, \
-1 polynomial).
+than exact also certificate (at least the error of each row of out, and lse_certificate of lse; NaN for a sketch) and \
+method (0 exact, 1 polynomial, 2 sketch).
 
   polyad attend in.npz --out out.npz --method auto --tolerance 1e-3")]
 pub struct AttendArgs {
@@ -53,13 +53,19 @@ pub struct AttendArgs {
     #[arg(long, default_value = "f32", value_parser = named(&PRECISIONS))]
     pub dtype: Precision,
     /// How it is computed: exact; polynomial, near-linear in time with a proved bound of its error, exactly where that
-    /// fails; auto, the faster of the two
+    /// fails; auto, the faster of the two; sketch, an estimate by random features without a bound
     #[arg(long, default_value = "exact", value_parser = named(&METHODS), hide_default_value = true)]
     pub method: Method,
-    /// The error allowed in out, as a share of the greatest |v1 ∘ v2| of a head; 0.01 where it is left out. For methods other
-    /// than exact
+    /// The error allowed in out, as a share of the greatest |v1 ∘ v2| of a head; 0.01 where it is left out. For polynomial
+    /// and auto
     #[arg(long, value_name = "T")]
     pub tolerance: Option<f64>,
+    /// Random features of a sketch, of each degree
+    #[arg(long, value_name = "R", default_value = "1024")]
+    pub features: usize,
+    /// What a sketch's features are drawn from
+    #[arg(long, default_value = "0")]
+    pub seed: u64,
     /// The weights of these queries with every tuple of keys: numbers and ranges, 0,4,8-11
     #[arg(long, value_name = "ROWS")]
     pub weights: Option<String>,
@@ -90,7 +96,7 @@ pub struct PlanArgs {
     /// Key axes and one; 2 is ordinary attention
     #[arg(long, value_name = "P", required_unless_present = "npz", conflicts_with = "npz")]
     pub order: Option<usize>,
-    /// How scores are made: linear, determinant, strassen, tree
+    /// How scores are made
     #[arg(long, default_value = "linear", value_parser = named(&FORMS), conflicts_with = "npz")]
     pub form: ScoreForm,
     /// The greatest absolute score, after the scale

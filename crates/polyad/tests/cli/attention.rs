@@ -133,8 +133,10 @@ fn attend_says_what_disagrees_and_writes_nothing() {
         ("attend in.npz --out out.npz --tolerance 0.1", "--tolerance is for"),
         ("attend in.npz --out out.npz --method auto --tolerance 0", "positive"),
         ("attend in.npz --out out.npz --method polynomial --marginals", "of the exact method"),
+        ("attend in.npz --out out.npz --method sketch --tolerance 0.1", "an estimate"),
+        ("attend in.npz --out out.npz --method sketch --backward", "no gradient"),
         ("plan --n 100 --d 16 --order 9", "key axes"),
-        ("plan --n 100 --d 16 --order 3 --range -1", "range"),
+        ("plan --n 100 --d 16 --order 3 --range 0", "range"),
         ("plan --n 100 --d 16", "--order"),
         ("plan --npz missing.npz", "missing.npz"),
         ("attend missing.npz --out out.npz", "missing.npz"),
@@ -183,6 +185,12 @@ fn polynomials_are_certified_and_planned() {
         let close = found[name].1.iter().zip(&exact[name].1).all(|(a, b)| (a - b).abs() < 0.05);
         assert!(close, "{name}: {:?} and {:?}", found[name].1, exact[name].1);
     }
+    let run = polyad(folder, &["attend", "in.npz", "--out", "sketch.npz", "--method", "sketch", "--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let said = &json_lines(&run)[0];
+    assert!(said["certificate"].is_null() && said["sampled_error"].is_f64() && said["tolerance"].is_null());
+    let sketch = read(&folder.join("sketch.npz"));
+    assert!(sketch["method"].1 == [2.0; 2] && sketch["certificate"].1.iter().all(|x| x.is_nan()));
     let run = polyad(folder, &["plan", "--n", "16384", "--d", "16", "--order", "3", "--range", "1", "--json"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let plan = &json_lines(&run)[0];

@@ -171,10 +171,16 @@ fn check(operands: &Operands, how: &Attend) -> Result<()> {
         if let Err(why) = options.check() {
             return refuse(why.to_string());
         }
-        if options.method == Method::Polynomial
+        if options.method == Method::Sketch && operands.q.device() != operands.q.device().inner() {
+            return refuse("a sketch, which has no gradient, of operands that want one".into());
+        }
+        if options.method == Method::Sketch && (problem.causal || problem.windows.iter().any(Option::is_some)) {
+            return refuse("causality or windows, which a sketch does not do".into());
+        }
+        if matches!(options.method, Method::Polynomial | Method::Sketch)
             && let Some(what) = unsupported(operands, how)
         {
-            return refuse(format!("the polynomial method does not do {what}; `Auto` then takes the exact one"));
+            return refuse(format!("{what}, which only the exact method does; `Auto` then takes it"));
         }
     }
     match &how.hidden {

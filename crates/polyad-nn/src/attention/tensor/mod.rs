@@ -49,7 +49,8 @@ pub struct TensorAttentionConfig {
     /// Dropout on the attention weights.
     pub dropout: f64,
     /// How it is computed. `Polynomial` is near-linear in the tokens where scores are small, which `qk_norm` sees to, and
-    /// certified; it has no dropout.
+    /// certified; it has no dropout. `Sketch` is an estimate; it has neither causality nor windows, and in training, since it
+    /// has no gradient, it is exact.
     pub method: Method,
     /// The error that methods other than exact may make, as a share of the greatest product of values of a head.
     pub tolerance: f64,
@@ -77,7 +78,14 @@ impl TensorAttentionConfig {
     /// What is asked of methods other than exact. Any number of rows may be exact, so that it can always be done.
     fn approximation(&self) -> Option<Options> {
         let tolerance = Tolerance::Relative(self.tolerance);
-        (self.method != Method::Exact).then_some(Options { method: self.method, tolerance, ..Options::default() })
+        // Random features of higher degrees add more noise than they take away error.
+        let degree = if self.method == Method::Sketch { 2 } else { Options::default().degree };
+        (self.method != Method::Exact).then_some(Options {
+            method: self.method,
+            tolerance,
+            degree,
+            ..Options::default()
+        })
     }
 
     /// Features of a head.
@@ -123,6 +131,9 @@ impl TensorAttentionConfig {
         }
         if let Some(Err(why)) = self.approximation().map(|options| options.check()) {
             return refuse(why.to_string());
+        }
+        if self.method == Method::Sketch && (self.causal || !self.windows.is_empty()) {
+            return refuse("causality or windows, which a sketch does not do".into());
         }
         if self.method == Method::Polynomial && self.dropout > 0.0 {
             return refuse("dropout, which the polynomial method does not do; `Auto` does it exactly".into());
@@ -236,8 +247,10 @@ impl TensorAttention {
             dropout: self.dropout(&x.device()),
             ..config.problem()
         };
+        let learns = x.device() != x.device().inner();
+        let approximation = config.approximation().filter(|options| options.method != Method::Sketch || !learns);
         let operands = Operands::new(q, cache.keys.clone(), cache.values.clone());
-        let attended = tensor_attention(operands, &Attend { problem, hidden, approximation: config.approximation() })
+        let attended = tensor_attention(operands, &Attend { problem, hidden, approximation })
             .expect("shapes that follow from the layer's own sizes");
         self.output.forward(attended.out.swap_dims(1, 2).reshape([batch, tokens, dim]))
     }

@@ -6,12 +6,14 @@ use crate::args::AttendArgs;
 use crate::failure::{Failure, Result};
 use polyad_attention as attention;
 use polyad_attention::polynomial::{
-    self, Method, Options, Outputs, Tolerance, Upstream, certified, certified_backward,
+    self, Method, Options, Outputs, Tolerance, Upstream, certified, certified_backward, sampled_error,
 };
 use polyad_attention::{Bias, Gradients, Inputs};
 use polyad_simd::Level;
 use serde::Serialize;
 
+/// Rows of a sketch that are computed exactly too.
+const SAMPLED: usize = 16;
 /// Where the tolerance is left out.
 const TOLERANCE: f64 = 1e-2;
 
@@ -19,34 +21,42 @@ const TOLERANCE: f64 = 1e-2;
 #[derive(Debug, Serialize)]
 pub struct Certified {
     method: &'static str,
-    tolerance: f64,
+    /// None for a sketch.
+    tolerance: Option<f64>,
     rows: Rows,
     /// Of the polynomials; null where all rows are exact.
     degree: Option<usize>,
     rank_kept: Option<usize>,
     rank_full: Option<usize>,
-    /// The greatest of all rows.
+    /// The greatest of all rows; null where there is none.
     certificate: Option<f32>,
+    /// Of a sketch: the greatest error of some rows that were computed exactly too. An estimate, no bound.
+    sampled_error: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
 struct Rows {
     exact: usize,
     polynomial: usize,
+    sketch: usize,
 }
 
 impl Certified {
     /// For people.
     pub fn words(&self) -> Vec<(&'static str, String)> {
-        let mut lines = vec![(
-            "rows",
-            format!("{} by polynomials, {} exactly (asked: {})", self.rows.polynomial, self.rows.exact, self.method),
-        )];
+        if let Some(error) = self.sampled_error {
+            let estimate = format!("off by {error:.1e} in {SAMPLED} rows computed exactly too; an estimate, no bound");
+            return vec![("rows", format!("{} sketched", self.rows.sketch)), ("error", estimate)];
+        }
+        let Rows { exact, polynomial, .. } = self.rows;
+        let mut lines =
+            vec![("rows", format!("{polynomial} by polynomials, {exact} exactly (asked: {})", self.method))];
         if let (Some(degree), Some(kept), Some(full)) = (self.degree, self.rank_kept, self.rank_full) {
             lines.push(("polynomials", format!("degree up to {degree}, {kept} of {full} monomials")));
         }
         let certificate = self.certificate.map_or("none".to_owned(), |bound| format!("off by at most {bound:.3e}"));
-        lines.push(("certificate", format!("{certificate} (tolerance {} of the greatest value)", self.tolerance)));
+        let tolerance = self.tolerance.unwrap_or(TOLERANCE);
+        lines.push(("certificate", format!("{certificate} (tolerance {tolerance} of the greatest value)")));
         lines
     }
 }
@@ -66,6 +76,8 @@ pub fn check(args: &AttendArgs) -> Result<()> {
         (Method::Exact, Some(_)) => {
             refuse("--tolerance is for --method polynomial and auto; exact is as exact as it can be")
         }
+        (Method::Sketch, Some(_)) => refuse("--tolerance: a sketch is an estimate and keeps no tolerance"),
+        (Method::Sketch, None) if args.backward => refuse("--backward: a sketch has no gradient"),
         (_, Some(t)) if !(t.is_finite() && t > 0.0) => refuse("--tolerance: a positive number is wanted"),
         (Method::Exact, None) => Ok(()),
         _ if args.weights.is_some() || args.marginals => {
@@ -84,7 +96,16 @@ pub fn compute(case: &Case, level: Level, args: &AttendArgs) -> attention::Resul
     let inputs = Inputs { biases: &biases, sink: case.sink.as_deref(), ..Inputs::new(&case.q, &keys, &values) };
     inputs.check(problem)?;
     let tolerance = args.tolerance.unwrap_or(TOLERANCE);
-    let options = Options { method: args.method, tolerance: Tolerance::Relative(tolerance), ..Options::default() };
+    let sketch = args.method == Method::Sketch;
+    let options = Options {
+        method: args.method,
+        tolerance: Tolerance::Relative(tolerance),
+        // Random features of higher degrees add more noise than they take away error.
+        degree: if sketch { 2 } else { Options::default().degree },
+        features: args.features,
+        seed: args.seed,
+        ..Options::default()
+    };
     let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
     let (mut certificate, mut lse_certificate) = (lse.clone(), lse.clone());
     let mut method = vec![0u8; problem.rows()];
@@ -97,10 +118,18 @@ pub fn compute(case: &Case, level: Level, args: &AttendArgs) -> attention::Resul
     };
     let summary = certified(problem, &inputs, &options, &mut to, level)?;
     let by_polynomials = summary.polynomial > 0;
+    let sampled_error =
+        if sketch { Some(sampled_error(problem, &inputs, &out, SAMPLED, args.seed, level)?) } else { None };
     let said = Certified {
-        method: if args.method == Method::Auto { "auto" } else { "polynomial" },
-        tolerance,
-        rows: Rows { exact: summary.exact, polynomial: summary.polynomial },
+        method: match args.method {
+            Method::Exact => "exact",
+            Method::Polynomial => "polynomial",
+            Method::Sketch => "sketch",
+            Method::Auto => "auto",
+        },
+        tolerance: (!sketch).then_some(tolerance),
+        rows: Rows { exact: summary.exact, polynomial: summary.polynomial, sketch: summary.sketch },
+        sampled_error,
         degree: by_polynomials.then_some(summary.degree),
         rank_kept: by_polynomials.then_some(summary.kept),
         rank_full: by_polynomials.then_some(summary.full),
