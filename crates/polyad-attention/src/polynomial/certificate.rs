@@ -7,31 +7,8 @@
 //! T_k = E[x^k],   N_k = E[x^k v],   Q_k = E[x^k v²]       each within an error that is known
 //! ```
 //!
-//! For a polynomial `p = e^x (1 + δ)`, `|δ| <= ε < 1`: `Z = E[p]`, `out~ = E[p v] / Z`. Write `P~ = p / Σ p`,
-//! `r = e^x / p = 1 / (1 + δ)`; then `out = E~[r v] / E~[r]`, so
-//!
-//! ```text
-//! out − out~ = Cov~(r, v) / E~[r]                                                    (1)
-//! ```
-//!
-//! **Range.** `ρ = (1 + ε) / (1 − ε)` bounds the quotient of any two r. For v between a and b (1) is greatest where r takes
-//! only its two extremes, on the tuples of v = b and v = a; maximised over their share it is
-//! `(b − a) (√ρ − 1) / (√ρ + 1) = (b − a) tanh(½ artanh ε)`.
-//!
-//! **Deviation.** By Cauchy and Schwarz (1) is at most `σ~(v) σ~(r) / E~[r]`, and by Kantorovich's inequality
-//! `σ(r) / E[r] <= (ρ − 1) / (2 √ρ) = ε / √(1 − ε²)`.
-//!
-//! **Moment.** `σ~(r)² <= E~[(r − 1)²] = E[(e^x − p)² / p] / Z <= K² E[x^2j] / Z` for p that agree with the series in j
-//! coefficients, and `E~[r] >= 1 / (1 + ε)`: (1) is at most `(1 + ε) K √(T_2j / Z) σ~(v)`. It uses where scores are, and not
-//! how far they could be.
-//!
-//! **σ~(v).** `σ~² <= E~[(v − y)²]` for any y, and `p <= (1 + ε) e^x <= (1 + ε) u(x)` for a polynomial u of degree at most
-//! two, so it is at most `(1 + ε) E[u (v − y)²] / Z`, which needs Q of degree two only. `u = 1 + x + β x²` with
-//! `β = (e^h − 1 − h) / h²` is above e^x because `(e^x − 1 − x) / x²` rises with x. It is never above `(b − a)² / 4`.
-//!
-//! **Rounding** and what was left out of the basis: every T_k is off by at most `e_k`, every N_k by `e_k √E[v²]`
-//! (`E|v| <= √E[v²]`), every Q_k by `e_k E[v²]`. With `ρ = Σ |p_k| e_k` the quotient is off by at most
-//! `(ρ √E[v²] + |out~| ρ) / (Z − ρ)`, and Z is at least what was computed less ρ.
+//! and the row is `Σ p_k N_k / Σ p_k T_k` for the polynomial with the least certificate. The certificate is the least of
+//! three bounds, and the rounding of all that it is computed from: [`crate::polynomial::proof`] derives each.
 
 use crate::polynomial::minimax::{MOST_DEGREE, Polynomial};
 use crate::polynomial::operands::{Interval, KeyHead, Reach, UNIT, times_power};
@@ -303,7 +280,7 @@ pub struct Prediction {
     pub reach: Reach,
     /// `E[x²]`
     pub second: f64,
-    /// At most `E[e^x]`.
+    /// At most `E[e^x]`; not 0.
     pub least_mean: f64,
     /// The greatest deviation, and the greatest range, of a column of values, both in the units of `out`.
     pub deviation: f64,
@@ -316,9 +293,9 @@ impl Prediction {
         let centred = Centred::new(powers, known.reach);
         let polynomial = Polynomial::near_exp(powers.ones.len() - 1, 0, known.reach.half);
         let (mean, rho) = centred.ones(&polynomial.coefficients);
-        // e^x is convex: its mean is at least that of its tangent.
+        // e^x is convex: its mean is at least that of its tangent; and p is at most (1 + ε) e^x.
         let tangent = (1.0 + centred.ones.get(1)?).max((-known.reach.half).exp());
-        let least = tangent.max(mean - rho).max(0.0) / (1.0 + polynomial.epsilon.min(1.0));
+        let least = tangent.max((mean - rho) / (1.0 + polynomial.epsilon));
         let above = Above::new(&centred, known.reach.half, known.width);
         let total = above.mean.0;
         let (mut deviation, mut range) = (0.0f64, 0.0f64);
@@ -331,5 +308,147 @@ impl Prediction {
             range = range.max(own * size);
         }
         Some(Prediction { reach: known.reach, second: *centred.ones.get(2)?, least_mean: least, deviation, range })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SplitMix64, from 0 to 1.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        }
+
+        fn between(&mut self, low: f64, high: f64) -> f64 {
+            low + (high - low) * self.next()
+        }
+    }
+
+    /// Weights, `1 + δ` and values of some tuples: `out` by the weights times r, `out~` by the weights, and the deviation.
+    fn rows(weights: &[f64], delta: &[f64], values: &[f64]) -> (f64, f64, f64) {
+        let mean = |of: &dyn Fn(usize) -> f64| (0..weights.len()).map(of).sum::<f64>();
+        let total = mean(&|i| weights[i]);
+        let near = mean(&|i| weights[i] * values[i]) / total;
+        let exact = mean(&|i| weights[i] / (1.0 + delta[i]) * values[i]) / mean(&|i| weights[i] / (1.0 + delta[i]));
+        let variance = mean(&|i| weights[i] * (values[i] - near).powi(2)) / total;
+        (exact, near, variance.sqrt())
+    }
+
+    /// The greatest quotient of error and bound over random rows, half of them with δ at its ends.
+    fn worst(bound: impl Fn(f64, f64, f64) -> f64) -> f64 {
+        let mut random = Random(1);
+        let mut worst = 0.0f64;
+        for trial in 0..20_000 {
+            let epsilon = random.between(0.01, 0.9);
+            let count = 2 + trial % 5;
+            let weights: Vec<f64> = (0..count).map(|_| random.next() + 1e-3).collect();
+            let mut delta: Vec<f64> = (0..count).map(|_| random.between(-epsilon, epsilon)).collect();
+            let mut values: Vec<f64> = (0..count).map(|_| random.between(-1.0, 1.0)).collect();
+            if trial % 2 == 0 {
+                delta.iter_mut().for_each(|d| *d = epsilon.copysign(*d));
+                values.iter_mut().zip(&delta).for_each(|(v, d)| *v = -d.signum());
+            }
+            let (exact, near, deviation) = rows(&weights, &delta, &values);
+            let range =
+                values.iter().copied().fold(f64::MIN, f64::max) - values.iter().copied().fold(f64::MAX, f64::min);
+            let bound = bound(epsilon, range, deviation);
+            if bound > 1e-9 {
+                worst = worst.max((exact - near).abs() / bound);
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn range_is_never_beaten_and_attained() {
+        let worst = worst(|epsilon, range, _| range * (0.5 * epsilon.atanh()).tanh());
+        assert!(worst <= 1.0 + 1e-9 && worst > 0.999, "{worst}");
+    }
+
+    #[test]
+    fn deviation_is_never_beaten_and_attained() {
+        let worst = worst(|epsilon, _, deviation| epsilon / (1.0 - epsilon * epsilon).sqrt() * deviation);
+        assert!(worst <= 1.0 + 1e-9 && worst > 0.999, "{worst}");
+    }
+
+    /// The exact row's error and lse, and all that is known of it, for random scores within `half` and values.
+    fn certified(random: &mut Random, half: f64, degree: usize, errors: f64) -> (Certified, f64, f64) {
+        let count = 60;
+        let (low, size) = (random.between(-2.0, 2.0), random.next());
+        let x: Vec<f64> =
+            (0..count).map(|i| if i < 2 { half } else { half * size } * random.between(-1.0, 1.0)).collect();
+        let v: Vec<f64> = (0..count).map(|_| low + random.between(-1.0, 1.0)).collect();
+        // Errors of every power, as large as they are said to be.
+        let mut off = |size: f64| size * if random.next() < 0.5 { -1.0 } else { 1.0 };
+        let mean =
+            |k: i32, of: &dyn Fn(usize) -> f64| (0..count).map(|i| x[i].powi(k) * of(i)).sum::<f64>() / count as f64;
+        let square = mean(0, &|i| v[i] * v[i]);
+        let all: Vec<f64> = (0..=degree).map(|k| errors * half.powi(k as i32)).collect();
+        let ones: Vec<f64> = (0..=degree).map(|k| mean(k as i32, &|_| 1.0) + off(all[k])).collect();
+        let values: Vec<[f64; 1]> =
+            (0..=degree).map(|k| [mean(k as i32, &|i| v[i]) + off(all[k] * square.sqrt())]).collect();
+        let squares: Vec<[f64; 1]> =
+            (0..=squares_degree(degree)).map(|k| [mean(k as i32, &|i| v[i] * v[i]) + off(all[k] * square)]).collect();
+        let powers = Powers {
+            ones: &ones,
+            values: values.iter().map(|x| &x[..]).collect(),
+            squares: squares.iter().map(|x| &x[..]).collect(),
+            errors: &all,
+        };
+        let interval = v.iter().copied().fold(Interval::EMPTY, Interval::with);
+        let known = Known {
+            reach: Reach::new(-half, half, half).expect("near"),
+            values: &[interval],
+            squares: &[square],
+            value_powers: &[0],
+            width: 1,
+            ln_tuples: (count as f64).ln(),
+        };
+        let total: f64 = x.iter().map(|x| x.exp()).sum();
+        let exact = x.iter().zip(&v).map(|(x, v)| x.exp() * v).sum::<f64>() / total;
+        let done = finish(&powers, &known).expect("a polynomial serves");
+        let (out, lse) = (done.out[0], done.lse);
+        (done, (out - exact).abs(), (lse - total.ln()).abs())
+    }
+
+    #[test]
+    fn moment_is_never_beaten() {
+        let mut random = Random(2);
+        for trial in 0..2_000 {
+            let half = random.between(0.1, 2.0);
+            let (done, error, lse_error) = certified(&mut random, half, 3 + trial % 5, 0.0);
+            assert!(error <= done.certificate && lse_error <= done.lse_certificate, "{error} {lse_error} {done:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_within_an_error_is_certified_within_it() {
+        let mut random = Random(3);
+        for trial in 0..2_000 {
+            let half = random.between(0.1, 1.5);
+            let (done, error, lse_error) = certified(&mut random, half, 3 + trial % 5, 1e-3);
+            assert!(error <= done.certificate && lse_error <= done.lse_certificate, "{error} {lse_error} {done:?}");
+        }
+    }
+
+    #[test]
+    fn polynomials_above_exp_are_above_it() {
+        for degree in 0..=2 {
+            for half in [0.001, 0.05, 0.1001, 1.0, 4.0, 8.0] {
+                let u = above_exp(degree, half);
+                for i in 0..=2000 {
+                    let x = half * (i as f64 / 1000.0 - 1.0);
+                    let above: f64 = u.iter().rev().fold(0.0, |sum, c| sum * x + c);
+                    assert!(above >= x.exp() * (1.0 - 1e-15), "{degree} {half} at {x}");
+                }
+            }
+        }
     }
 }

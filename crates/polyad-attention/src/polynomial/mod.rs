@@ -11,8 +11,8 @@
 //! `O(n r d_v)`, states `O(r d_v)`, with `r = C(channels + degree, degree)`.
 //!
 //! The sums for each k are had apart from the polynomial, so every row takes the polynomial that suits it best, for nothing:
-//! its own interval, its own centre, and of the degree at hand the one with the least certificate ([`certificate`]: the
-//! proof, with rounding). Rows that cannot be certified go to the exact kernel. Where channels are so many that no basis
+//! its own interval, its own centre, and of the degree at hand the one with the least certificate ([`proof`]: why it
+//! holds, rounding included). Rows that cannot be certified go to the exact kernel. Where channels are so many that no basis
 //! is small enough, random features ([`Method::Sketch`]) estimate the same sums, and nothing is certified.
 
 mod backward;
@@ -28,6 +28,8 @@ mod minimax;
 mod operands;
 mod passes;
 mod plan;
+#[doc = include_str!("proof.md")]
+pub mod proof {}
 mod sketch;
 mod stream;
 

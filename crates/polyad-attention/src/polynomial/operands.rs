@@ -279,3 +279,38 @@ impl Reach {
 
 /// No row's terms sum to more: beyond, rounding of the powers alone would be as large as what is computed.
 const MOST_SUM: f64 = 64.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::form::ScoreForm;
+
+    #[test]
+    fn reach_holds_every_score() {
+        let number = |i: usize| ((i * 2_654_435_761) % 1009) as f32 / 500.0 - 0.7;
+        for form in ScoreForm::ALL {
+            let problem = Problem { form, ..Problem::new(3, 7, 5, 0.37) };
+            let arrays: Vec<Vec<f32>> = (0..5).map(|a| (0..35).map(|i| number(i + 100 * a)).collect()).collect();
+            let (keys, values) = ([&arrays[1][..], &arrays[2][..]], [&arrays[3][..], &arrays[4][..]]);
+            let inputs = Inputs::new(&arrays[0], &keys, &values);
+            let channels = form.channels(3, 5);
+            let key = KeyHead::new(&problem, &inputs, &channels, 0, true);
+            let (mut own, mut out) = (vec![0.0; channels.count()], vec![0.0; channels.count()]);
+            let expand = |operand: usize, array: &[f32], token: usize| -> Vec<f64> {
+                let mut to = vec![0.0; channels.count()];
+                channels.expand(operand, 1.0, &array[token * 5..(token + 1) * 5], &mut to);
+                to.into_iter().map(f64::from).collect()
+            };
+            for i in 0..7 {
+                let query = &arrays[0][i * 5..(i + 1) * 5];
+                let Some(reach) = key.query(&channels, problem.scale, query, &mut own, &mut out) else { continue };
+                for (j, k) in (0..7).flat_map(|j| (0..7).map(move |k| (j, k))) {
+                    let [q, a, b] = [expand(0, &arrays[0], i), expand(1, &arrays[1], j), expand(2, &arrays[2], k)];
+                    let terms = (0..q.len()).map(|l| f64::from(problem.scale) * q[l] * a[l] * b[l]);
+                    let (sum, most) = terms.fold((0.0, 0.0), |(sum, most), x| (sum + x, most + x.abs()));
+                    assert!((sum - reach.centre).abs() <= reach.half && most <= reach.most, "{form:?} {reach:?}");
+                }
+            }
+        }
+    }
+}

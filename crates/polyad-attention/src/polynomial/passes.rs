@@ -9,7 +9,7 @@
 //! ```
 
 use crate::form::Channels;
-use crate::polynomial::basis::Basis;
+use crate::polynomial::basis::{Basis, rank};
 use crate::polynomial::certificate::{self, Certified, Known, Powers, Prediction, squares_degree};
 use crate::polynomial::dense::{self, QUERIES, Rows, States};
 use crate::polynomial::exact::{self, Bounds};
@@ -23,6 +23,9 @@ use crate::problem::{Inputs, Problem};
 use polyad_simd::{LANES, Level};
 use rayon::prelude::*;
 use std::ops::Range;
+
+/// Monomials that are listed for a degree that may not be taken.
+const LISTED: usize = 1 << 17;
 
 /// What is to be done with a row, or has been.
 #[derive(Debug)]
@@ -315,8 +318,14 @@ impl<'a> Head<'a> {
         let exact_row = self.exact_seconds() * if auto { 1.0 } else { 1e9 };
         let cost = |degree: usize| {
             let covered = rows.par_iter().filter(|index| self.would_do(degree, **index, &predictions[**index])).count();
-            let cost = self.seconds(degree, rows.len()) + (rows.len() - covered) as f64 * exact_row;
-            if covered == 0 { f64::INFINITY } else { cost }
+            if covered == 0 {
+                return f64::INFINITY;
+            }
+            // Where listing the monomials is cheap beside using them, those that are left out count.
+            let listed = rank(self.channels, degree).is_some_and(|rank| rank <= LISTED);
+            let basis = if listed { self.basis(degree, wanted) } else { None };
+            let kept = basis.map_or(1.0, |basis| basis.kept() as f64 / basis.full as f64);
+            self.seconds(degree, rows.len()) * kept + (rows.len() - covered) as f64 * exact_row
         };
         let costs = (after + 1..=self.options.degree).map(|degree| (degree, cost(degree)));
         let best = costs.filter(|(_, cost)| cost.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1))?;
