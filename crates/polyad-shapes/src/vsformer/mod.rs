@@ -16,7 +16,7 @@ mod network;
 mod views;
 
 pub use config::{BackboneKind, VsFormerConfig};
-pub use encoder::{Encoder, EncoderBlock};
+pub use encoder::{Encoder, EncoderBlock, ViewAttention};
 pub use head::{Head, HeadLayer};
 pub use initializer::{Backbone, Initializer, Projection, ViewClassifier};
 pub use network::VsFormer;

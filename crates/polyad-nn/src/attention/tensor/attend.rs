@@ -171,7 +171,7 @@ fn check(operands: &Operands, how: &Attend) -> Result<()> {
         if let Err(why) = options.check() {
             return refuse(why.to_string());
         }
-        if options.method == Method::Sketch && operands.q.device() != operands.q.device().inner() {
+        if options.method == Method::Sketch && operands.q.device().is_autodiff() {
             return refuse("a sketch, which has no gradient, of operands that want one".into());
         }
         if options.method == Method::Sketch && (problem.causal || problem.windows.iter().any(Option::is_some)) {

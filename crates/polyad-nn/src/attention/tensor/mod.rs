@@ -221,10 +221,11 @@ impl TensorAttention {
         self.attend(x, None, cache)
     }
 
-    fn attend(&self, x: Tensor<3>, hidden: Option<Arc<[bool]>>, cache: &mut TensorAttentionCache) -> Tensor<3> {
+    /// Queries, and keys and values of each axis, as they are attended with, `before` tokens having gone before.
+    fn projected(&self, x: Tensor<3>, before: usize) -> Operands {
         let config = &self.config.0;
-        let (width, before) = (config.width(), cache.tokens());
-        let [batch, tokens, dim] = x.dims();
+        let width = config.width();
+        let [batch, tokens, _] = x.dims();
         let split = |x: Tensor<3>, heads: usize| x.reshape([batch, tokens, heads, width]).swap_dims(1, 2);
         let place = |x: Tensor<4>, operand: usize| {
             let x = self.normalised(x, operand);
@@ -238,8 +239,27 @@ impl TensorAttention {
             linears.iter().map(|linear| split(linear.forward(x.clone()), config.key_heads)).collect()
         };
         let keys = of(&self.keys).into_iter().zip(1..).map(|(keys, operand)| place(keys, operand)).collect();
+        Operands::new(q, keys, of(&self.values))
+    }
+
+    /// What [`TensorAttention::forward`] attends with, and how: to look at, or to compute elsewhere.
+    ///
+    /// # Shapes
+    /// - x: `[batch, tokens, dim]`
+    pub fn operands(&self, x: Tensor<3>) -> (Operands, Problem) {
+        let [batch, tokens, _] = x.dims();
+        let config = &self.config.0;
+        let problem = Problem { batch, queries: tokens, keys: vec![tokens; config.order - 1], ..config.problem() };
+        (self.projected(x, 0), problem)
+    }
+
+    fn attend(&self, x: Tensor<3>, hidden: Option<Arc<[bool]>>, cache: &mut TensorAttentionCache) -> Tensor<3> {
+        let config = &self.config.0;
+        let before = cache.tokens();
+        let [batch, tokens, dim] = x.dims();
+        let Operands { q, keys, values, .. } = self.projected(x.clone(), before);
         cache.keys = joined(std::mem::take(&mut cache.keys), keys);
-        cache.values = joined(std::mem::take(&mut cache.values), of(&self.values));
+        cache.values = joined(std::mem::take(&mut cache.values), values);
         let problem = Problem {
             batch,
             queries: tokens,
@@ -247,7 +267,7 @@ impl TensorAttention {
             dropout: self.dropout(&x.device()),
             ..config.problem()
         };
-        let learns = x.device() != x.device().inner();
+        let learns = x.device().is_autodiff();
         let approximation = config.approximation().filter(|options| options.method != Method::Sketch || !learns);
         let operands = Operands::new(q, cache.keys.clone(), cache.values.clone());
         let attended = tensor_attention(operands, &Attend { problem, hidden, approximation })
