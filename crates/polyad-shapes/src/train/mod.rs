@@ -240,12 +240,7 @@ fn samples(
     for (item, keys) in items.iter().zip(cache.fill(&sources, turns, job)?) {
         match keys {
             Ok(keys) => {
-                let turns = |index: usize| if index == 0 { keys.len() - 1 } else { 0 };
-                found.extend(keys.iter().enumerate().map(|(index, key)| Sample {
-                    key: *key,
-                    class: item.class,
-                    turns: turns(index),
-                }));
+                found.extend(keys.into_iter().map(|key| Sample { key, class: item.class }));
                 shapes += 1;
             }
             Err(error) => failures.push(Failure { path: item.source.path.clone(), error: error.reason() }),

@@ -108,9 +108,6 @@ pub struct Recipe {
     pub input: InputNormalisation,
     /// Random rotations of each training shape.
     pub rotations: usize,
-    /// Stage 2 on fixed features shows shapes as they lie half of the time, and turned less often by as much.
-    #[serde(default)]
-    pub half_own: bool,
     /// Training multiplies numbers rounded to bfloat16 in the small network's convolutions.
     #[serde(default)]
     pub bfloat16: bool,
@@ -194,9 +191,7 @@ impl Recipe {
     }
 
     /// Small pictures of turned shapes; stage 2 on features that stage 1 has made. Weight decay is strong: on psb40, with a
-    /// quarter of the shapes held out, ten times as much as usual took the mAP of plain features from .57 to .61. Half of
-    /// stage 2's lessons are of shapes as they lie, since upright pictures are like no others: with Lite0's features psb19 went
-    /// from 74 to 76 of 76.
+    /// quarter of the shapes held out, ten times as much as usual took the mAP of plain features from .57 to .61.
     fn ours(begin: &Begin) -> Self {
         let network = VsFormerConfig { layers: 2, ..begin.architecture() };
         let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
@@ -209,7 +204,6 @@ impl Recipe {
             render: begin.render(RenderSettings { size, ..RenderSettings::default() }),
             input: InputNormalisation::WHITE_IS_ZERO,
             rotations: 7,
-            half_own: true,
             bfloat16: false,
             stage1: Schedule { epochs, rate, warm_up: 0.25, cycle: epochs, decay: 1.0 },
             stage1_batch: 64,
@@ -237,7 +231,6 @@ impl Recipe {
             render: begin.render(RenderSettings { frame: Frame::Crop, ..RenderSettings::default() }),
             input: InputNormalisation::IMAGENET,
             rotations: 0,
-            half_own: false,
             bfloat16: false,
             stage1: Schedule { epochs: 30, rate: 0.01, warm_up: 0.0, cycle: 30, decay: 1.0 },
             stage1_batch: 64,

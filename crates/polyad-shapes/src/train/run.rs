@@ -32,8 +32,6 @@ const BATCH_PIXELS: usize = 1 << 20;
 pub(super) struct Sample {
     pub key: Key,
     pub class: usize,
-    /// Turns of the shape that follow this one; only a shape's own pose has any.
-    pub turns: usize,
 }
 
 /// A run under way.

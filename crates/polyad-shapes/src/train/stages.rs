@@ -106,7 +106,7 @@ impl Run<'_> {
         self.job.reporter().begin(label, (schedule.epochs * batches) as u64);
         self.job.reporter().advance((self.position.epoch * batches + self.position.step) as u64);
         while self.position.epoch < schedule.epochs {
-            let order = self.permutation(frozen && self.recipe.half_own);
+            let order = self.permutation();
             for (batch, indices) in order.chunks(size).enumerate().skip(self.position.step) {
                 self.job.check()?;
                 self.seed_step(batch);
@@ -144,22 +144,9 @@ impl Run<'_> {
         Ok(network)
     }
 
-    /// As many samples as there are, in random order: of each shape every turn once, or its own pose for half of them and as
-    /// many others as are left.
-    fn permutation(&self, half_own: bool) -> Vec<usize> {
-        let mut random = self.random(2, 0);
-        let mut order = Vec::with_capacity(self.train.len());
-        let mut first = 0;
-        while let Some(own) = self.train.get(first) {
-            let all = 1 + own.turns;
-            let times = if half_own { all.div_ceil(2) } else { 1 };
-            let mut turned: Vec<usize> = (first + 1..first + all).collect();
-            random.shuffle(&mut turned);
-            order.extend(std::iter::repeat_n(first, times));
-            order.extend(&turned[..all - times]);
-            first += all;
-        }
-        random.shuffle(&mut order);
+    fn permutation(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.train.len()).collect();
+        self.random(2, 0).shuffle(&mut order);
         order
     }
 
