@@ -385,17 +385,24 @@ mod tests {
             let options = Options { tolerance: Tolerance::Absolute(100.0), dropped: 0.0, ..Options::default() };
             let expected = definition(&problem, &inputs, &options, &upstream);
             let nan = |x: &[f32]| vec![f32::NAN; x.len()];
-            let mut dq = nan(&q);
-            let (mut dk, mut dv): (Vec<_>, Vec<_>) =
-                (keys.iter().map(|x| nan(x)).collect(), values.iter().map(|x| nan(x)).collect());
-            let mut to = Gradients {
-                q: &mut dq,
-                keys: dk.iter_mut().map(Vec::as_mut_slice).collect(),
-                values: dv.iter_mut().map(Vec::as_mut_slice).collect(),
-                biases: Vec::new(),
-                sink: None,
+            let on = |threads: usize| {
+                let mut dq = nan(&q);
+                let (mut dk, mut dv): (Vec<_>, Vec<_>) =
+                    (keys.iter().map(|x| nan(x)).collect(), values.iter().map(|x| nan(x)).collect());
+                let mut to = Gradients {
+                    q: &mut dq,
+                    keys: dk.iter_mut().map(Vec::as_mut_slice).collect(),
+                    values: dv.iter_mut().map(Vec::as_mut_slice).collect(),
+                    biases: Vec::new(),
+                    sink: None,
+                };
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+                let run = || certified_backward(&problem, &inputs, &options, &upstream, &mut to, Level::best());
+                pool.install(run).expect("it is right");
+                (dq, dk, dv)
             };
-            certified_backward(&problem, &inputs, &options, &upstream, &mut to, Level::best()).expect("it is right");
+            let (dq, dk, dv) = on(1);
+            assert_eq!((&dq, &dk, &dv), (&on(3).0, &on(3).1, &on(3).2), "problem {index} on other threads");
             let pairs = [(&dq, &expected.q)]
                 .into_iter()
                 .chain(dk.iter().zip(&expected.keys))

@@ -125,36 +125,29 @@ impl<'a> Window<'a> {
             (self.turn, self.seen) = (sight.start, sight.start..sight.start);
         }
         for token in self.seen.end..sight.end {
-            add_token(
-                &mut self.around,
-                self.axis,
-                (basis, block),
-                token,
-                (self.columns, self.squares),
-                &mut self.since,
-                level,
-            );
+            self.add(basis, block, token, level);
         }
         self.seen.end = sight.end;
         if sight.start > self.seen.start && sight.start >= self.turn {
             self.suffixes.clear();
             self.since.clear();
             for token in (sight.start..sight.end).rev() {
-                add_token(
-                    &mut self.around,
-                    self.axis,
-                    (basis, block),
-                    token,
-                    (self.columns, self.squares),
-                    &mut self.since,
-                    level,
-                );
+                self.add(basis, block, token, level);
                 self.suffixes.push(self.since.clone());
             }
             self.since.clear();
             self.turn = sight.end;
         }
         self.seen.start = sight.start;
+    }
+
+    /// Adds a token to the sum since the turn.
+    fn add(&mut self, basis: &Basis, block: &Block, token: usize, level: Level) {
+        if self.axis.counts[token] {
+            let features = self.around.of(basis, block, token, level);
+            let row = &self.axis.values[token * self.columns..(token + 1) * self.columns];
+            dispatch(level, AddToken { features, row, sign: 1.0, squares: self.squares, to: &mut self.since });
+        }
     }
 
     /// The sums of all tokens in sight.
@@ -188,23 +181,6 @@ impl Kernel for Both<'_> {
     fn run<S: Simd>(self, _: S) {
         self.to.iter_mut().zip(self.a.iter().zip(self.b)).for_each(|(to, (a, b))| *to = a + b);
     }
-}
-
-fn add_token(
-    around: &mut Around,
-    axis: &Axis,
-    (basis, block): (&Basis, &Block),
-    token: usize,
-    (columns, squares): (usize, bool),
-    to: &mut State,
-    level: Level,
-) {
-    if !axis.counts[token] {
-        return;
-    }
-    let (features, step, place) = around.of(basis, block, token, level);
-    let row = &axis.values[token * columns..(token + 1) * columns];
-    dispatch(level, AddToken { features: (features, step, place), row, sign: 1.0, squares, to });
 }
 
 /// `to += sign feature ∘ [row, row²]` for each monomial.
