@@ -8,6 +8,7 @@
 //! | range | error, certificate and time against the bound on scores |
 //! | orders | the bound on entries that each order affords |
 //! | pieces | the degree that each part of the certificate saves |
+//! | products | the share of the machine's peak |
 //!
 //! Tables are printed; FOLDER, `target/near_linear` without one, gets `report.html`, which stands alone, and
 //! `numbers.json`, every number behind it. Times are the best of several. Up to ten minutes on two cores; `--quick` stays
@@ -18,6 +19,7 @@ mod growth;
 mod orders;
 mod pieces;
 mod problems;
+mod products;
 mod range;
 mod report;
 mod svg;
@@ -50,7 +52,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         format!("{}, {} threads{}", setup.level, rayon::current_num_threads(), if quick { ", quick" } else { "" });
     println!("{machine}");
     type Make = fn(&Setup) -> Result<Section>;
-    let makes: [Make; 5] = [growth::section, crossover::section, range::section, orders::section, pieces::section];
+    let makes: [Make; 6] =
+        [growth::section, crossover::section, range::section, orders::section, pieces::section, products::section];
     let mut sections = Vec::new();
     for make in makes {
         let start = Instant::now();

@@ -13,7 +13,6 @@
 use crate::polynomial::minimax::{MOST_DEGREE, Polynomial};
 use crate::polynomial::operands::{Interval, KeyHead, Reach, UNIT, times_power};
 use std::borrow::Cow;
-use std::sync::Arc;
 
 /// The highest degree of the states of squared values.
 pub const MOST_SQUARES: usize = 2;
@@ -76,7 +75,7 @@ pub struct Certified {
     /// The same of `lse`.
     pub lse_certificate: f64,
     /// In powers of the scores less the centre.
-    pub polynomial: Arc<Polynomial>,
+    pub polynomial: &'static Polynomial,
     /// See [`Reach`].
     pub centre: f64,
     /// `Z` times the number of tuples.
@@ -204,7 +203,7 @@ pub fn finish(powers: &Powers, known: &Known) -> Option<Certified> {
     best
 }
 
-fn certify(powers: &Centred, above: &Above, known: &Known, polynomial: Arc<Polynomial>) -> Option<Certified> {
+fn certify(powers: &Centred, above: &Above, known: &Known, polynomial: &'static Polynomial) -> Option<Certified> {
     let (epsilon, p) = (polynomial.epsilon, &polynomial.coefficients);
     let (mean, rho) = powers.ones(p);
     let least = mean - rho;
@@ -212,7 +211,7 @@ fn certify(powers: &Centred, above: &Above, known: &Known, polynomial: Arc<Polyn
         return None;
     }
     // What the quotient of deviations of r is at most, by the least of the two ways.
-    let spread = relative_deviation(powers, &polynomial, least);
+    let spread = relative_deviation(powers, polynomial, least);
     let numerators = combined(p, &powers.values, known.width);
     let by_range = (0.5 * epsilon.atanh()).tanh();
     let (mut out, mut certificate) = (vec![0.0; known.width], 0.0f64);

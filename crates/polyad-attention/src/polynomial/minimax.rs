@@ -14,7 +14,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The highest degree.
 pub const MOST_DEGREE: usize = 12;
@@ -24,6 +24,8 @@ pub const MOST_HALF: f64 = 8.0;
 const AN_OCTAVE: f64 = 32.0;
 /// No interval is narrower: the error there is rounding's.
 const LEAST_HALF: f64 = 1.0 / 1024.0;
+/// The step of that.
+const FIRST_STEP: i64 = -10 * AN_OCTAVE as i64;
 /// Intervals of the grid on which errors are bounded, at first and at most.
 const GRID: [usize; 2] = [1 << 11, 1 << 16];
 
@@ -44,31 +46,34 @@ pub struct Polynomial {
 
 impl Polynomial {
     /// The polynomial of this degree whose first `taylor` coefficients are the series', for `|t| <= half`, or a little more.
+    /// What was made once is kept for good: there are some 30,000 in all, of a few hundred bytes.
     ///
     /// # Panics
     /// Where the degree is above [`MOST_DEGREE`] or below `taylor`, or `half` is not in `0..=MOST_HALF`.
-    pub fn near_exp(degree: usize, taylor: usize, half: f64) -> Arc<Polynomial> {
-        type Made = HashMap<(usize, usize, i64), Arc<Polynomial>>;
+    pub fn near_exp(degree: usize, taylor: usize, half: f64) -> &'static Polynomial {
+        type Made = HashMap<usize, &'static Polynomial>;
         static CACHE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
         // Every row asks for some: threads that wait for each other would be slower than what they wait for.
-        thread_local!(static OWN: RefCell<Made> = RefCell::default());
+        thread_local!(static OWN: RefCell<Vec<Option<&'static Polynomial>>> = const { RefCell::new(Vec::new()) });
         assert!(degree <= MOST_DEGREE && taylor <= degree, "degree {degree} with {taylor} coefficients of the series");
         assert!((0.0..=MOST_HALF).contains(&half), "half an interval of {half}");
         let step = (half.max(LEAST_HALF).log2() * AN_OCTAVE).ceil() as i64;
-        let key = (degree, taylor, step);
-        if let Some(found) = OWN.with_borrow(|own| own.get(&key).cloned()) {
+        let key = ((step - FIRST_STEP) as usize * (MOST_DEGREE + 1) + degree) * (MOST_DEGREE + 1) + taylor;
+        if let Some(found) = OWN.with_borrow(|own| own.get(key).copied().flatten()) {
             return found;
         }
         let cache = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = cache().get(&key).cloned();
+        let known = cache().get(&key).copied();
         let found = known.unwrap_or_else(|| {
             // Rounding of the power could leave it a little below what was asked for.
             let half = (step as f64 / AN_OCTAVE).exp2().max(half) * (1.0 + 1e-14);
-            let made = Arc::new(make(degree, taylor, half));
-            cache().insert(key, made.clone());
-            made
+            let made = make(degree, taylor, half);
+            cache().entry(key).or_insert_with(|| Box::leak(Box::new(made)))
         });
-        OWN.with_borrow_mut(|own| own.insert(key, found.clone()));
+        OWN.with_borrow_mut(|own| {
+            own.resize(own.len().max(key + 1), None);
+            own[key] = Some(found);
+        });
         found
     }
 
