@@ -5,7 +5,7 @@ use crate::form::Channels;
 use crate::polynomial::basis::Basis;
 use crate::polynomial::certificate::{Known, Powers, finish, squares_degree};
 use crate::polynomial::minimax::MOST_DEGREE;
-use crate::polynomial::operands::{Interval, KeyHead};
+use crate::polynomial::operands::{Interval, KeyHead, norm};
 use crate::problem::Problem;
 use polyad_simd::LANES;
 
@@ -42,6 +42,8 @@ struct Axis {
     value_ranges: Vec<Interval>,
     /// Sums of squared values.
     square_sums: Vec<f64>,
+    /// The greatest norm of a token's channels.
+    norm: f64,
 }
 
 /// A query's row.
@@ -83,6 +85,7 @@ impl Decode {
             channel_ranges: vec![Interval::EMPTY; count],
             value_ranges: vec![Interval { low: 0.0, high: 0.0 }; columns],
             square_sums: vec![0.0; columns],
+            norm: 0.0,
         };
         Ok(Decode {
             scale: problem.scale,
@@ -122,7 +125,7 @@ impl Decode {
         let mut own = vec![0.0; self.channels.count()];
         self.channels.expand(axis + 1, 1.0, key, &mut own);
         let features = self.features(&own);
-        let (columns, state) = (self.columns, &mut self.axes[axis]);
+        let (columns, order, state) = (self.columns, self.order, &mut self.axes[axis]);
         for (range, x) in state.channel_ranges.iter_mut().zip(&own) {
             *range = range.with(f64::from(*x));
         }
@@ -132,6 +135,7 @@ impl Decode {
             state.value_ranges[l] = range.with(x);
             state.square_sums[l] += x * x;
         }
+        state.norm = state.norm.max(norm(own.iter().copied(), order));
         state.tokens += 1;
         for (m, feature) in features.iter().enumerate() {
             state.ones[m] += feature;
@@ -225,6 +229,8 @@ impl Decode {
             squares: (0..self.columns).map(|l| self.axes.iter().map(|axis| mean_square(axis, l)).product()).collect(),
             value_powers: vec![0; self.columns],
             channel_powers: vec![0; self.channels.count()],
+            norms: self.axes.iter().map(|axis| axis.norm).product(),
+            order: self.order,
             columns: self.columns,
             usable: true,
         }

@@ -66,6 +66,8 @@ pub struct Axis {
     value_ranges: Vec<Interval>,
     /// The mean square of each column of values.
     squares: Vec<f64>,
+    /// The greatest norm of a token's channels, of the order's power.
+    norm: f64,
     pub channel_powers: Vec<i32>,
     pub value_powers: Vec<i32>,
 }
@@ -83,6 +85,9 @@ pub struct KeyHead {
     /// What a column of out is multiplied by, a power of two's exponent.
     pub value_powers: Vec<i32>,
     pub channel_powers: Vec<i32>,
+    /// The product of the axes' greatest norms: see [`norm`].
+    pub norms: f64,
+    pub order: usize,
     /// Columns of values, to whole vectors.
     pub columns: usize,
     /// Whether all that can be seen is finite, and something can be seen.
@@ -92,6 +97,15 @@ pub struct KeyHead {
 /// The exponent of the least power of two that is not below `x`; 0 for 0.
 fn power_above(x: f64) -> i32 {
     if x > 0.0 && x.is_finite() { x.log2().ceil() as i32 } else { 0 }
+}
+
+/// `(Σ |x|^p)^(1/p)`, rounded up. By Hölder's inequality the absolute values of a score's terms, of p operands, sum to at most
+/// the product of the operands' norms: less than what the greatest of each channel gives where tokens are many, since no
+/// token is the greatest in all channels.
+pub fn norm(x: impl Iterator<Item = f32>, p: usize) -> f64 {
+    let sum = x.map(|x| f64::from(x.abs()).powi(p as i32)).sum::<f64>();
+    // A number that is none bounds nothing, and must not be lost among others.
+    if sum.is_nan() { f64::INFINITY } else { sum.powf(1.0 / p as f64) * (1.0 + 1e-9) }
 }
 
 /// `x 2^power`
@@ -132,6 +146,7 @@ impl Axis {
             channel_ranges: vec![Interval::EMPTY; channels.count()],
             value_ranges: vec![Interval::EMPTY; columns],
             squares: vec![0.0; columns],
+            norm: 0.0,
             channel_powers: Vec::new(),
             value_powers: Vec::new(),
         };
@@ -151,6 +166,8 @@ impl Axis {
         let sum = |sum: &mut usize, counts: &bool| Some(std::mem::replace(sum, *sum + usize::from(*counts)));
         made.counted = made.counts.iter().chain(&[false]).scan(0, sum).collect();
         made.normalise(columns);
+        let of_token = |t: usize| norm((0..channels.count()).map(|l| made.channels[l * stride + t]), problem.order());
+        made.norm = (0..made.tokens).map(of_token).fold(0.0, f64::max);
         made
     }
 
@@ -215,6 +232,8 @@ impl KeyHead {
             squares: (0..columns).map(|l| axes.iter().map(|a| a.squares[l] * (1.0 + 1e-9)).product()).collect(),
             value_powers: (0..columns).map(|l| powers(|axis| &axis.value_powers, l)).collect(),
             channel_powers: (0..channels.count()).map(|l| powers(|axis| &axis.channel_powers, l)).collect(),
+            norms: axes.iter().map(|axis| axis.norm).product(),
+            order: problem.order(),
             columns,
             usable: axes.iter().all(Axis::usable),
             axes,
@@ -238,15 +257,25 @@ impl KeyHead {
         self.reach(out)
     }
 
+    /// At least the sum of the absolute values of the terms of any score of a query, its channels as [`KeyHead::query`] has
+    /// them.
+    pub fn most_of(&self, query: &[f32]) -> f64 {
+        let by_channel: f64 = query.iter().zip(&self.products).map(|(q, p)| f64::from(q.abs()) * p.most()).sum();
+        let by_norm = norm(query.iter().copied(), self.order) * self.norms;
+        // Either is none where a number is none.
+        if by_norm < by_channel { by_norm } else { by_channel }
+    }
+
     fn reach(&self, query: &[f32]) -> Option<Reach> {
-        let (mut low, mut high, mut most) = (0.0, 0.0, 0.0);
+        let (mut low, mut high) = (0.0, 0.0);
         for (q, product) in query.iter().zip(&self.products) {
             let q = f64::from(*q);
             let range = product.times(Interval { low: q, high: q });
             low += range.low;
             high += range.high;
-            most += q.abs() * product.most();
         }
+        let most = self.most_of(query);
+        let (low, high) = (f64::max(low, -most), f64::min(high, most));
         // A query's channel is rounded once, so it is the score's true reach only within a unit; underflow is one more.
         let most = most * (1.0 + 4.0 * UNIT) + 1e-37;
         let slack = 4.0 * UNIT * most;

@@ -93,7 +93,7 @@ impl<'a> Head<'a> {
             for i in 0..n {
                 let token = problem.query_places().row(inputs.q, head * n + i);
                 let found = key.query(channels, problem.scale, token, &mut own, &mut made);
-                let all: f64 = made.iter().zip(&key.products).map(|(q, p)| f64::from(q.abs()) * p.most()).sum();
+                let all = key.most_of(&made);
                 exact_reach.push(all * (1.0 + 1e-6));
                 if found.is_some() {
                     made.iter().enumerate().for_each(|(l, x)| side_by_side[l * stride + i] = *x);
