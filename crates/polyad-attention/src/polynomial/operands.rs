@@ -48,7 +48,7 @@ impl Interval {
 pub struct Axis {
     /// Tokens, those that are hidden included where they stay in their places.
     pub tokens: usize,
-    /// Tokens up to whole vectors.
+    /// See [`stride`].
     pub stride: usize,
     /// `[channels, stride]`, none above 1; zeros after the last token and where one is hidden.
     pub channels: Vec<f32>,
@@ -99,6 +99,12 @@ fn power_above(x: f64) -> i32 {
     if x > 0.0 && x.is_finite() { x.log2().ceil() as i32 } else { 0 }
 }
 
+/// From a channel of so many tokens to the next: whole vectors, and one more, since the channels of 2^k tokens would all lie
+/// in the same few lines of the caches.
+pub fn stride(tokens: usize) -> usize {
+    tokens.next_multiple_of(LANES) + LANES
+}
+
 /// `(Σ |x|^p)^(1/p)`, rounded up. By Hölder's inequality the absolute values of a score's terms, of p operands, sum to at most
 /// the product of the operands' norms: less than what the greatest of each channel gives where tokens are many, since no
 /// token is the greatest in all channels.
@@ -132,7 +138,7 @@ impl Axis {
         let batch = key_head / problem.key_heads;
         let all: Vec<bool> = (0..problem.keys[axis]).map(|j| counts(problem, inputs.hidden, batch, axis, j)).collect();
         let tokens: Vec<usize> = (0..all.len()).filter(|j| all[*j] || !gathered).collect();
-        let (stride, columns) = (tokens.len().next_multiple_of(LANES), problem.value_width.next_multiple_of(LANES));
+        let (stride, columns) = (stride(tokens.len()), problem.value_width.next_multiple_of(LANES));
         let row = |j: usize| key_head * problem.room(axis) + j;
         let (key_places, value_places) = (problem.key_places(axis), problem.value_places(axis));
         let mut made = Axis {

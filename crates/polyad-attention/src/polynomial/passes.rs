@@ -14,13 +14,13 @@ use crate::polynomial::certificate::{self, Certified, Known, Powers, Prediction,
 use crate::polynomial::dense::{self, QUERIES, Rows, States};
 use crate::polynomial::exact::{self, Bounds};
 use crate::polynomial::minimax::MOST_HALF;
-use crate::polynomial::operands::{KeyHead, Reach};
+use crate::polynomial::operands::{KeyHead, Reach, stride};
 use crate::polynomial::plan::{self, Found};
 use crate::polynomial::sketch::Sketched;
 use crate::polynomial::stream::{self, Stream};
 use crate::polynomial::{Method, Options, Summary, Tolerance};
 use crate::problem::{Inputs, Problem};
-use polyad_simd::{LANES, Level};
+use polyad_simd::Level;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -85,7 +85,7 @@ impl<'a> Head<'a> {
         let (batch, head) = (key_head / problem.key_heads, key_head % problem.key_heads);
         let first = batch * problem.heads + head * group;
         let n = problem.queries;
-        let stride = n.next_multiple_of(LANES);
+        let stride = stride(n);
         let (mut queries, mut reach, mut exact_reach) = (Vec::new(), Vec::new(), Vec::new());
         let (mut own, mut made) = (vec![0.0; channels.count()], vec![0.0; channels.count()]);
         for head in first..first + group {
