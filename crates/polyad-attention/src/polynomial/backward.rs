@@ -19,7 +19,6 @@
 //! Gradients carry no certificate.
 
 use crate::polynomial::basis::{Basis, Block};
-use crate::polynomial::certificate::Certified;
 use crate::polynomial::minimax::MOST_DEGREE;
 use crate::polynomial::operands::KeyHead;
 use crate::polynomial::stream::{AddToken, Around, Sight, State, Times};
@@ -34,8 +33,9 @@ const STATE: usize = 1 << 11;
 const KEPT: usize = 1 << 17;
 
 /// A row that was computed by a polynomial, with what comes from above.
-pub struct Row<'a> {
-    pub done: &'a Certified,
+pub struct Row {
+    /// The polynomial's coefficients in powers of the scores, over the sum of its weights.
+    pub coefficients: Vec<f64>,
     /// `[columns]`, in the units of the normalised values.
     pub dout: Vec<f64>,
     /// `dlse − dout · out`
@@ -81,7 +81,7 @@ pub struct Back<'a> {
     /// The queries that see a token of an axis.
     pub seen_by: &'a Sight<'a>,
     /// For each query head and query, those that are wanted.
-    pub rows: &'a [Vec<Option<Row<'a>>>],
+    pub rows: &'a [Vec<Option<Row>>],
     pub level: Level,
 }
 
@@ -126,10 +126,8 @@ impl Back<'_> {
                 slope.clear();
                 for (head, around) in queries.iter_mut().enumerate() {
                     let Some(row) = &self.rows[head][i] else { continue };
-                    let coefficients = row.done.coefficients();
-                    let Some(a) = coefficients.get(block.degree) else { continue };
+                    let factor = row.coefficients[block.degree];
                     let features = around.of(self.basis, block, i, self.level);
-                    let factor = a / row.done.total;
                     let of_query = &mut of_query[..];
                     dispatch(
                         self.level,
@@ -302,7 +300,7 @@ struct OfQuery<'a> {
     features: (&'a [f32], usize, usize),
     weights: &'a [f64],
     factor: f64,
-    row: &'a Row<'a>,
+    row: &'a Row,
     product: &'a State,
     slope: &'a mut State,
     of_query: &'a mut [f64],

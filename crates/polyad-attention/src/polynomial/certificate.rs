@@ -83,11 +83,11 @@ pub struct Certified {
 }
 
 impl Certified {
-    /// The polynomial's coefficients in powers of the scores.
+    /// The polynomial's coefficients in powers of the scores, over the sum of its weights.
     pub fn coefficients(&self) -> Vec<f64> {
         let (b, c) = (&self.polynomial.coefficients, self.centre);
-        let of = |k: usize| (k..b.len()).map(|i| b[i] * binomial(i, k) * (-c).powi((i - k) as i32)).sum();
-        (0..b.len()).map(of).collect()
+        let of = |k: usize| (k..b.len()).map(|i| b[i] * binomial(i, k) * (-c).powi((i - k) as i32)).sum::<f64>();
+        (0..b.len()).map(|k| of(k) / self.total).collect()
     }
 }
 
@@ -232,7 +232,7 @@ fn certify(powers: &Centred, above: &Above, known: &Known, polynomial: &'static 
         certificate = if bound.is_nan() { f64::INFINITY } else { certificate.max(bound) };
     }
     let lse = mean.ln() + known.reach.centre + known.ln_tuples;
-    // E[e^x] is Z / E~[1 / r], between Z / (1 + ε) and Z / (1 − ε).
+    // E[e^x] is Z E~[r], between Z / (1 + ε) and Z / (1 − ε).
     let lse_certificate = (-epsilon).ln_1p().abs() + rho / least + lse.abs() * UNIT * (1.0 + 1e-9) + 1e-45;
     let (centre, total) = (known.reach.centre, mean * known.ln_tuples.exp());
     Some(Certified { out, lse, certificate, lse_certificate, polynomial, centre, total })

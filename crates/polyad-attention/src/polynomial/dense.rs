@@ -31,7 +31,7 @@ const STATES: usize = 64;
 pub const QUERIES: usize = 64;
 
 /// The sums over an axis' tokens of features alone, features by values, and features of low degree by squared values.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Sums {
     /// `[monomials]`
     pub ones: Vec<f64>,
@@ -47,14 +47,14 @@ fn up_to(basis: &Basis, degree: usize) -> usize {
 }
 
 /// Of one axis, means rather than sums. `squares`: the highest degree of the states of squared values.
-pub fn sums(axis: &Axis, columns: usize, basis: &Basis, squares: Option<usize>, level: Level) -> Sums {
-    let low = squares.map_or(0, |degree| up_to(basis, degree));
+pub fn sums(axis: &Axis, columns: usize, basis: &Basis, squares: usize, level: Level) -> Sums {
+    let low = up_to(basis, squares);
     let mut sums = Sums {
         ones: vec![0.0; basis.kept()],
         values: vec![0.0; basis.kept() * columns],
         squares: vec![0.0; low * columns],
     };
-    let squared: Vec<f32> = if low > 0 { axis.values.iter().map(|v| v * v).collect() } else { Vec::new() };
+    let squared: Vec<f32> = axis.values.iter().map(|v| v * v).collect();
     let (mut ones, mut values, mut squares) = (&mut sums.ones[..], &mut sums.values[..], &mut sums.squares[..]);
     let mut tasks = Vec::new();
     for block in basis.blocks(STATES) {
@@ -92,7 +92,7 @@ pub fn sums(axis: &Axis, columns: usize, basis: &Basis, squares: Option<usize>, 
                     add: false,
                 }
                 .run(level, &mut product);
-                dispatch(level, AddUp { from: &product[..block.len() * columns], to });
+                dispatch(level, AddUp { rows: &product[..block.len() * columns], to });
             }
         }
     });
@@ -126,10 +126,10 @@ impl Kernel for Total<'_> {
     }
 }
 
-/// `to += from`, a plain loop that the compiler vectorises for the level.
-struct AddUp<'a> {
-    from: &'a [f32],
-    to: &'a mut [f64],
+/// Adds rows as long as `to` to it, a plain loop that the compiler vectorises for the level.
+pub struct AddUp<'a> {
+    pub rows: &'a [f32],
+    pub to: &'a mut [f64],
 }
 
 impl Kernel for AddUp<'_> {
@@ -137,7 +137,9 @@ impl Kernel for AddUp<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        self.to.iter_mut().zip(self.from).for_each(|(to, from)| *to += f64::from(*from));
+        for row in self.rows.chunks_exact(self.to.len()) {
+            self.to.iter_mut().zip(row).for_each(|(to, x)| *to += f64::from(*x));
+        }
     }
 }
 
@@ -217,7 +219,7 @@ impl Rows {
             dispatch(level, Features { lists, channels: queries, stride: QUERIES, tokens: QUERIES, out: features });
             let ones = &mut self.ones[block.degree * QUERIES..(block.degree + 1) * QUERIES];
             dispatch(level, Weighted { features, weights: &states.ones[block.of_all.clone()], to: ones });
-            let squares = block.degree <= states.squares_degree && !states.squares.is_empty();
+            let squares = block.degree <= states.squares_degree;
             for (b, to) in [(&states.values, &mut self.values), (&states.squares, &mut self.squares)]
                 .into_iter()
                 .take(if squares { 2 } else { 1 })
@@ -237,7 +239,7 @@ impl Rows {
                 }
                 .run(level, &mut self.product);
                 let to = &mut to[block.degree * QUERIES * columns..][..QUERIES * columns];
-                dispatch(level, AddUp { from: &self.product, to });
+                dispatch(level, AddUp { rows: &self.product, to });
             }
         }
     }

@@ -110,9 +110,9 @@ fn of_degree(head: &Head, degree: usize, rows: &[(usize, Certified)], upstream: 
         }
         let along: f64 = own.iter().zip(&done.out).map(|(d, out)| f64::from(*d) * out).sum();
         let slope = upstream.dlse.map_or(0.0, |dlse| f64::from(dlse[row])) - along;
-        given[index / n][index % n] = Some(BackRow { done, dout, slope });
+        given[index / n][index % n] = Some(BackRow { coefficients: done.coefficients(), dout, slope });
     }
-    // What forward left out it left out of no more rows than these.
+    // By forward's budget; for these rows alone, so that no more is left out than could be there.
     let Some(basis) = head.basis(degree, &wanted) else { return slopes };
     let back = Back {
         key: &head.key,

@@ -63,6 +63,18 @@ pub enum Method {
     Sketch,
 }
 
+impl Method {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Exact => "exact",
+            Method::Polynomial => "polynomial",
+            Method::Sketch => "sketch",
+            Method::Auto => "auto",
+        }
+    }
+}
+
 /// The error that is allowed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tolerance {
@@ -77,8 +89,7 @@ pub enum Tolerance {
 pub struct Options {
     /// How.
     pub method: Method,
-    /// The error that is allowed; without one the highest degree that pays is taken, and rows are certified for what they
-    /// are.
+    /// The error that is allowed.
     pub tolerance: Tolerance,
     /// The highest degree; [`Method::Sketch`] goes no further than [`MOST_SKETCH_DEGREE`].
     pub degree: usize,
@@ -112,6 +123,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What a method is asked for in general: the default but for a sketch, where random features of more than degree two add
+    /// more noise than they take away error.
+    pub fn new(method: Method, tolerance: Tolerance) -> Self {
+        let default = Options { method, tolerance, ..Options::default() };
+        if method == Method::Sketch { Options { degree: 2, ..default } } else { default }
+    }
+
     /// Refuses what means nothing, saying what does.
     pub fn check(&self) -> Result<()> {
         let (Tolerance::Absolute(tolerance) | Tolerance::Relative(tolerance)) = self.tolerance;

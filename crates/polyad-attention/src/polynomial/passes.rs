@@ -391,7 +391,7 @@ impl<'a> Head<'a> {
         let squares = squares_degree(basis.degree());
         let columns = self.key.columns;
         let sums: Vec<dense::Sums> =
-            self.key.axes.iter().map(|axis| dense::sums(axis, columns, basis, Some(squares), self.level)).collect();
+            self.key.axes.iter().map(|axis| dense::sums(axis, columns, basis, squares, self.level)).collect();
         let states = States::new(&sums, basis, columns, squares);
         let blocks = basis.blocks(crate::polynomial::basis::TOKENS);
         let rows: Vec<usize> = (0..wanted.len()).filter(|index| wanted[*index]).collect();

@@ -19,6 +19,7 @@
 use crate::form::Channels;
 use crate::polynomial::Options;
 use crate::polynomial::basis::TOKENS;
+use crate::polynomial::dense::AddUp;
 use crate::polynomial::features::{CHUNK, Chunk, Draw, Features};
 use crate::polynomial::minimax::{MOST_HALF, Polynomial};
 use crate::polynomial::operands::{Axis, Interval, KeyHead, Reach, times_power};
@@ -26,7 +27,7 @@ use crate::polynomial::passes::Row;
 use crate::polynomial::plan;
 use crate::problem::{Inputs, Problem};
 use polyad_simd::gemm::{GROUP, Product};
-use polyad_simd::{Kernel, LANES, Level, Simd, dispatch};
+use polyad_simd::{LANES, Level, dispatch};
 use rayon::prelude::*;
 
 /// The highest degree by random features: those of higher ones are noise.
@@ -42,23 +43,6 @@ pub fn degree(options: &Options) -> usize {
 /// Why random features do not serve a problem that polynomials serve.
 pub fn unsupported(problem: &Problem) -> Option<&'static str> {
     plan::moves(problem).then_some("causality and windows, under which queries see different keys")
-}
-
-/// Adds rows as long as `to` to it, a plain loop that the compiler vectorises.
-struct AddUp<'a> {
-    rows: &'a [f32],
-    to: &'a mut [f64],
-}
-
-impl Kernel for AddUp<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        for row in self.rows.chunks_exact(self.to.len()) {
-            self.to.iter_mut().zip(row).for_each(|(to, x)| *to += f64::from(*x));
-        }
-    }
 }
 
 /// A row done.

@@ -7,7 +7,6 @@ use crate::printer::Printer;
 use crate::table::Table;
 use crate::{npz, paths};
 use polyad_attention::polynomial::{self, Calibration, Method, Options, Plan, Question, Tolerance};
-use polyad_attention::{Bias, Inputs};
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -63,17 +62,11 @@ pub fn run(args: &PlanArgs, printer: &Printer) -> Result<Exit> {
 }
 
 fn of_case(case: &Case, tolerance: f64, level: polyad_simd::Level) -> polyad_attention::Result<Plan> {
-    let keys: Vec<&[f32]> = case.keys.iter().map(Vec::as_slice).collect();
-    let values: Vec<&[f32]> = case.values.iter().map(Vec::as_slice).collect();
-    let biases: Vec<Bias> = case.biases.iter().map(|(axes, values)| Bias { axes: *axes, values }).collect();
-    let inputs = Inputs { biases: &biases, sink: case.sink.as_deref(), ..Inputs::new(&case.q, &keys, &values) };
     let options = Options {
-        method: Method::Polynomial,
-        tolerance: Tolerance::Relative(tolerance),
         calibration: Calibration::measure(case.problem.width, level)?,
-        ..Options::default()
+        ..Options::new(Method::Polynomial, Tolerance::Relative(tolerance))
     };
-    polynomial::plan(&case.problem, &inputs, &options, level)
+    case.with_inputs(|inputs| polynomial::plan(&case.problem, inputs, &options, level))
 }
 
 fn said(plan: Plan) -> Planned {
@@ -85,7 +78,7 @@ fn said(plan: Plan) -> Planned {
         operations: plan.operations,
         exact_operations: plan.exact_operations,
         seconds: Seconds { exact: plan.exact_seconds, polynomial: plan.seconds },
-        choice: if plan.choice == Method::Exact { "exact" } else { "polynomial" },
+        choice: plan.choice.name(),
         why: plan.why,
         border: plan.border,
         border_score: plan.border_score,

@@ -88,8 +88,10 @@ pub fn tensor_attention(operands: Operands, how: &Attend) -> Result<Attended> {
     if !has_kernels(&operands.q.device()) {
         return Ok(composed(operands, how));
     }
+    let exactly = unsupported(&operands, how).is_some();
+    let approximation = how.approximation.filter(|options| !exactly && options.method != Method::Exact);
     let call = Call {
-        how: how.clone(),
+        how: Attend { approximation, ..how.clone() },
         biases: operands.biases.iter().map(|bias| (bias.axes, bias.values.shape().num_elements())).collect(),
         sink: operands.sink.is_some(),
     };
@@ -118,13 +120,6 @@ fn unsupported(operands: &Operands, how: &Attend) -> Option<&'static str> {
         return Some("a sink");
     }
     how.problem.softcap.map(|_| "softcap").or(how.problem.dropout.map(|_| "dropout"))
-}
-
-/// How operands are attended to, if not exactly: nothing where only the exact kernels can.
-pub(super) fn approximation(call: &Call) -> Option<&Options> {
-    let problem = &call.how.problem;
-    let exact = !call.biases.is_empty() || call.sink || problem.softcap.is_some() || problem.dropout.is_some();
-    call.how.approximation.as_ref().filter(|options| !exact && options.method != Method::Exact)
 }
 
 fn check(operands: &Operands, how: &Attend) -> Result<()> {

@@ -77,15 +77,7 @@ impl TensorAttentionConfig {
 
     /// What is asked of methods other than exact. Any number of rows may be exact, so that it can always be done.
     fn approximation(&self) -> Option<Options> {
-        let tolerance = Tolerance::Relative(self.tolerance);
-        // Random features of higher degrees add more noise than they take away error.
-        let degree = if self.method == Method::Sketch { 2 } else { Options::default().degree };
-        (self.method != Method::Exact).then_some(Options {
-            method: self.method,
-            tolerance,
-            degree,
-            ..Options::default()
-        })
+        (self.method != Method::Exact).then(|| Options::new(self.method, Tolerance::Relative(self.tolerance)))
     }
 
     /// Features of a head.

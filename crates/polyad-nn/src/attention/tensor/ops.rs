@@ -4,7 +4,7 @@
 //! one after the other (keys of each axis, values of each, biases, the sink). The output is `[rows, d_v + 1]`, its last column
 //! lse, so that both have gradients.
 
-use super::attend::{Call, approximation};
+use super::attend::Call;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
@@ -87,7 +87,7 @@ impl TensorAttentionOps for Flex {
         let (q, others) = (q.to_contiguous(), others.to_contiguous());
         let problem = &call.how.problem;
         let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
-        with_inputs(&call, q.storage(), others.storage(), |inputs| match approximation(&call) {
+        with_inputs(&call, q.storage(), others.storage(), |inputs| match &call.how.approximation {
             Some(options) => {
                 let (mut certificate, mut lse_certificate) = (lse.clone(), lse.clone());
                 let mut to = Outputs {
@@ -128,7 +128,7 @@ impl TensorAttentionOps for Flex {
         let [keys, values, biases, sink] = split_mut(&call, &mut dothers);
         with_inputs(&call, q.storage(), others.storage(), |inputs| {
             let mut to = Slices { q: &mut dq, keys, values, biases, sink: sink.into_iter().next() };
-            if let Some(options) = approximation(&call) {
+            if let Some(options) = &call.how.approximation {
                 let upstream = polynomial::Upstream { dout: &dout, dlse: Some(&dlse) };
                 certified_backward(problem, inputs, options, &upstream, &mut to, level()).expect(CHECKED);
                 return;

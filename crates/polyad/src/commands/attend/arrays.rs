@@ -3,7 +3,7 @@
 use crate::args::Precision;
 use crate::npz::{Array, Values};
 use half::{bf16, f16};
-use polyad_attention::{Problem, ScoreForm};
+use polyad_attention::{Bias, Inputs, Problem, ScoreForm};
 use std::collections::BTreeMap;
 
 /// What was looked for, if it is there; or what is wrong with it.
@@ -176,6 +176,14 @@ impl Case {
         let dlse = arrays.numbers("dlse")?.map(|(_, numbers)| narrow(numbers));
         let sink = arrays.numbers("sink")?.map(|(_, numbers)| narrow(numbers));
         Ok(Case { problem, whole, q, keys, values, biases, bias_shapes, sink, dout: dout.map(|(_, x)| x), dlse })
+    }
+
+    /// Calls with the arrays as attention wants them.
+    pub fn with_inputs<T>(&self, then: impl FnOnce(&Inputs) -> T) -> T {
+        let keys: Vec<&[f32]> = self.keys.iter().map(Vec::as_slice).collect();
+        let values: Vec<&[f32]> = self.values.iter().map(Vec::as_slice).collect();
+        let biases: Vec<Bias> = self.biases.iter().map(|(axes, values)| Bias { axes: *axes, values }).collect();
+        then(&Inputs { biases: &biases, sink: self.sink.as_deref(), ..Inputs::new(&self.q, &keys, &values) })
     }
 
     /// Rounds queries, keys and values to a precision.

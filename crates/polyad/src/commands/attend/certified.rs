@@ -8,7 +8,7 @@ use polyad_attention as attention;
 use polyad_attention::polynomial::{
     self, Method, Options, Outputs, Tolerance, Upstream, certified, certified_backward, sampled_error,
 };
-use polyad_attention::{Bias, Gradients, Inputs};
+use polyad_attention::{Gradients, Inputs};
 use polyad_simd::Level;
 use serde::Serialize;
 
@@ -89,22 +89,18 @@ pub fn check(args: &AttendArgs) -> Result<()> {
 
 /// `out`, `lse`, their certificates and methods, and the gradients if they are asked for.
 pub fn compute(case: &Case, level: Level, args: &AttendArgs) -> attention::Result<Computed> {
+    case.with_inputs(|inputs| of_inputs(case, inputs, level, args))
+}
+
+fn of_inputs(case: &Case, inputs: &Inputs, level: Level, args: &AttendArgs) -> attention::Result<Computed> {
     let problem = &case.problem;
-    let keys: Vec<&[f32]> = case.keys.iter().map(Vec::as_slice).collect();
-    let values: Vec<&[f32]> = case.values.iter().map(Vec::as_slice).collect();
-    let biases: Vec<Bias> = case.biases.iter().map(|(axes, values)| Bias { axes: *axes, values }).collect();
-    let inputs = Inputs { biases: &biases, sink: case.sink.as_deref(), ..Inputs::new(&case.q, &keys, &values) };
     inputs.check(problem)?;
     let tolerance = args.tolerance.unwrap_or(TOLERANCE);
     let sketch = args.method == Method::Sketch;
     let options = Options {
-        method: args.method,
-        tolerance: Tolerance::Relative(tolerance),
-        // Random features of higher degrees add more noise than they take away error.
-        degree: if sketch { 2 } else { Options::default().degree },
         features: args.features,
         seed: args.seed,
-        ..Options::default()
+        ..Options::new(args.method, Tolerance::Relative(tolerance))
     };
     let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
     let (mut certificate, mut lse_certificate) = (lse.clone(), lse.clone());
@@ -116,17 +112,12 @@ pub fn compute(case: &Case, level: Level, args: &AttendArgs) -> attention::Resul
         lse_certificate: &mut lse_certificate,
         method: &mut method,
     };
-    let summary = certified(problem, &inputs, &options, &mut to, level)?;
+    let summary = certified(problem, inputs, &options, &mut to, level)?;
     let by_polynomials = summary.polynomial > 0;
     let sampled_error =
-        if sketch { Some(sampled_error(problem, &inputs, &out, SAMPLED, args.seed, level)?) } else { None };
+        if sketch { Some(sampled_error(problem, inputs, &out, SAMPLED, args.seed, level)?) } else { None };
     let said = Certified {
-        method: match args.method {
-            Method::Exact => "exact",
-            Method::Polynomial => "polynomial",
-            Method::Sketch => "sketch",
-            Method::Auto => "auto",
-        },
+        method: args.method.name(),
         tolerance: (!sketch).then_some(tolerance),
         rows: Rows { exact: summary.exact, polynomial: summary.polynomial, sketch: summary.sketch },
         sampled_error,
@@ -142,10 +133,10 @@ pub fn compute(case: &Case, level: Level, args: &AttendArgs) -> attention::Resul
         ("lse_certificate".to_owned(), case.rows(&[]), lse_certificate),
     ];
     if let (true, Some(dout)) = (args.backward, &case.dout) {
-        results.extend(match polynomial::unsupported(problem, &inputs) {
+        results.extend(match polynomial::unsupported(problem, inputs) {
             // Only `auto` comes here, and all of its rows are exact.
-            Some(_) => exact_gradients(case, &inputs, level)?,
-            None => gradients(case, &inputs, &options, dout, level)?,
+            Some(_) => exact_gradients(case, inputs, level)?,
+            None => gradients(case, inputs, &options, dout, level)?,
         });
     }
     Ok(Computed { results, method: (case.rows(&[]), method), said })
