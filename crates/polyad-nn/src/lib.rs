@@ -8,6 +8,7 @@ pub mod backbone;
 pub mod blocked;
 pub mod engine;
 pub mod error;
+pub mod hadamard;
 pub mod norm;
 
 pub use error::{Error, Result};

@@ -224,6 +224,16 @@ fn composed_norm(norm: &BatchNorm, x: Tensor<5>, residual: Option<Tensor<5>>, cu
     }
 }
 
+/// A number added to each channel.
+///
+/// # Shapes
+///
+/// - `x`, output: `[n, ⌈channels / 16⌉, height, width, 16]`
+/// - `bias`: `[channels]`
+pub fn bias(x: Tensor<5>, bias: Tensor<1>) -> Tensor<5> {
+    x + from_planar(bias.reshape([1, -1, 1, 1]))
+}
+
 /// The beginning of AlexNet and VGG: convolutions with bias and ReLU, of which those in `pooled` are followed by a pool of the
 /// greatest, `pool` its kernel and stride. `zeros` says how many are around each one's input.
 ///
@@ -240,8 +250,7 @@ pub(crate) fn plain(
 ) -> Tensor<4> {
     let [first, rest @ ..] = convolutions else { return pictures };
     let finish = |index: usize, conv: &Conv2d, y: Tensor<5>| {
-        let bias = conv.bias.as_ref().map(|bias| from_planar(bias.val().reshape([1, -1, 1, 1])));
-        let y = relu(if let Some(bias) = bias { y + bias } else { y });
+        let y = relu(if let Some(of_channel) = &conv.bias { bias(y, of_channel.val()) } else { y });
         if pooled.contains(&index) { max_pool(y, pool[0], pool[1], 0) } else { y }
     };
     let mut map = finish(0, first, stem(pictures, first.weight.val(), first.stride[0], Padding::even(zeros(0))));

@@ -1,0 +1,4 @@
+//! Higher-order correlations: layers and networks that are, or nearly are, polynomials of their input.
+
+pub mod ccp;
+pub mod starnet;

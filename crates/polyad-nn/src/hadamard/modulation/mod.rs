@@ -1,0 +1,1 @@
+//! Dynamic modulation: masks, gates, recurrences, and products of weights.

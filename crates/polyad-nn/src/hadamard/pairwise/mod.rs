@@ -1,0 +1,1 @@
+//! Efficient pairwise operators: relatives of attention that never hold a score for each pair of tokens.
