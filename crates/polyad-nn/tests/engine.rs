@@ -15,6 +15,7 @@ use polyad_nn::backbone::resnet::ResNetConfig;
 use polyad_nn::backbone::small::SmallNetConfig;
 use polyad_nn::backbone::vgg::VggConfig;
 use polyad_nn::engine::Engine;
+use polyad_nn::hadamard::correlation::starnet::StarNetSize;
 use polyad_simd::Level;
 
 const TOLERANCE: f32 = 1e-4;
@@ -110,6 +111,23 @@ fn efficientnet() {
     let net = EfficientNetConfig::lite0().init(&Device::flex()).expect("published sizes").map(&mut Unlike);
     let engine = Engine::from_efficientnet(&net).expect("an engine");
     assert_same("lite0", engine, |x| net.forward(x), &[[1, 96, 96], [3, 45, 38], [2, 1, 3]]);
+}
+
+#[test]
+fn starnet() {
+    // One whose widths fill their blocks, and one whose widths do not.
+    for size in [StarNetSize::S050, StarNetSize::S100] {
+        let net = size.config().init(&Device::flex().autodiff()).expect("published sizes").map(&mut Unlike);
+        // Products of branches square what grows, and ReLU6 cuts a small part out of large sums, where rounding shows. So
+        // the norms see some pictures first, as large as any that follow.
+        for _ in 0..20 {
+            net.forward(Tensor::from_inner(pictures(3, 96, 96)));
+        }
+        let net = net.valid();
+        let engine = Engine::from_starnet(&net).expect("an engine");
+        assert_eq!(engine.features(), size.config().features());
+        assert_same(size.name(), engine, |x| net.forward(x), &[[1, 96, 96], [3, 45, 38], [2, 1, 3]]);
+    }
 }
 
 /// Rounding to bfloat16 moves each factor by up to 2⁻⁹ of itself, at random, so a sum of like terms by about 2⁻⁹ √(2 / 3) of

@@ -179,13 +179,15 @@ fn direct_agrees(kind: impl Fn(f32) -> f32, run: impl Fn(Direct<'_>, &mut [f32],
 
 #[test]
 fn depthwise_convolutions_agree_with_double_precision() {
-    for (size, kernel, stride, before, out, border) in [
-        ([5, 19], 3, 1, 1, [5, 19], 1),
-        ([6, 6], 5, 2, 1, [3, 3], 2),
-        ([9, 11], 7, 1, 3, [9, 11], 3),
-        ([1, 1], 5, 1, 2, [1, 1], 2),
-        ([4, 7], 1, 1, 0, [4, 7], 0),
+    for (size, kernel, stride, before, out, border, second) in [
+        ([5, 19], 3, 1, 1, [5, 19], 1, None),
+        ([6, 6], 5, 2, 1, [3, 3], 2, Some(Combine::Add)),
+        ([9, 11], 7, 1, 3, [9, 11], 3, Some(Combine::Add)),
+        ([1, 1], 5, 1, 2, [1, 1], 2, Some(Combine::Multiply)),
+        ([4, 7], 1, 1, 0, [4, 7], 0, None),
     ] {
+        let other = map(2, 3, out, 2, LANES);
+        let seconds = numbers(other.len(), 4);
         let (from, to) = (map(2, 3, size, border, LANES), map(2, 3, out, 1, LANES));
         let window = window([kernel, kernel], stride, [before, before]);
         let taps = kernel * kernel;
@@ -193,7 +195,8 @@ fn depthwise_convolutions_agree_with_double_precision() {
         for level in levels() {
             let mut output = vec![f32::NAN; to.len()];
             let cut = Cut::RELU6;
-            let job = Depthwise { input: &input, from, window, weights: &weights, bias: &bias, cut, to };
+            let second = second.map(|how| Second { numbers: &seconds, map: other, how });
+            let job = Depthwise { input: &input, from, window, weights: &weights, bias: &bias, second, cut, to };
             job.pieces(&mut output).for_each(|piece| piece.run(level));
             each(&to, |channel @ [_, block, lane], at @ [y, x]| {
                 let mut sum = f64::from(bias[block * LANES + lane]);
@@ -208,7 +211,13 @@ fn depthwise_convolutions_agree_with_double_precision() {
                         (sum, mass) = (sum + product, mass + product.abs());
                     }
                 }
-                let most = (taps + 2) as f64 * mass * f64::from(f32::EPSILON) / 2.0;
+                let operand = f64::from(seconds[place(&other, channel, at)]);
+                let (sum, mass) = match second {
+                    None => (sum, mass),
+                    Some(Second { how: Combine::Add, .. }) => (sum + operand, mass + operand.abs()),
+                    Some(Second { how: Combine::Multiply, .. }) => (sum * operand, mass * operand.abs()),
+                };
+                let most = (taps + 3) as f64 * mass * f64::from(f32::EPSILON) / 2.0;
                 let (found, expected) = (output[place(&to, channel, at)], sum.clamp(0.0, 6.0));
                 let what =
                     format!("{size:?} by {kernel} on {level}: {found} at {channel:?} {at:?}, expected {expected}");

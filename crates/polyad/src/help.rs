@@ -5,12 +5,13 @@ use clap::CommandFactory;
 use std::fmt::Write;
 
 /// The groups, in the order in which help shows them. A test holds that each command is in one.
-pub const GROUPS: [(&str, &[&str]); 3] = [
+pub const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Shapes",
         &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"],
     ),
     ("Attention", &["attend", "plan"]),
+    ("Hadamard", &["audit"]),
     ("More", &["doctor", "completions", "help"]),
 ];
 

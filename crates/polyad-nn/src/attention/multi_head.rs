@@ -8,6 +8,7 @@
 //! they stay finite; whoever pools over views must leave them out.
 
 use crate::error::{Error, Result, nonzero, probability};
+use crate::hadamard::audit::{Describe, Signal, Trace};
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
@@ -87,6 +88,19 @@ impl MultiHeadAttention {
         let weights = self.dropout.forward(softmax(scores, 3));
         let mixed = weights.matmul(v).swap_dims(1, 2).reshape([shapes, count, dim]);
         self.output.forward(mixed)
+    }
+}
+
+impl Describe for MultiHeadAttention {
+    fn describe(&self, trace: &mut Trace, views: Signal) -> Signal {
+        let [count, dim] = [views.shape()[0], views.shape()[1]];
+        let q = trace.linear("query", &self.query, &views);
+        let k = trace.linear("key", &self.key, &views);
+        let v = trace.linear("value", &self.value, &views);
+        let scores = trace.matmul("scores", &q, &k, count * count * dim, &[self.heads, count, count]);
+        let weights = trace.activation("softmax", 0, &scores);
+        let mixed = trace.matmul("mixed", &weights, &v, count * count * dim, &[count, dim]);
+        trace.linear("output", &self.output, &mixed)
     }
 }
 

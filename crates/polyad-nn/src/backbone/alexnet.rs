@@ -36,6 +36,7 @@ const CONVOLUTIONS: [([usize; 2], usize, usize, usize); 5] =
 
 /// After these convolutions the map is pooled, 3 × 3 with stride 2.
 pub(crate) const POOLED: [usize; 3] = [0, 1, 4];
+pub(crate) const POOL: [usize; 2] = [3, 2];
 
 /// Side of the map that the linear layers take.
 pub(crate) const SIDE: usize = 6;
@@ -69,7 +70,7 @@ impl AlexNet {
     /// - input: `[n, 3, height, width]`, at least [`AlexNetConfig::SMALLEST`] a side
     /// - output: `[n, features]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let map = blocked::plain(&self.features, input, |index| CONVOLUTIONS[index].3, &POOLED, [3, 2]);
+        let map = blocked::plain(&self.features, input, |index| CONVOLUTIONS[index].3, &POOLED, POOL);
         let flat = adaptive_avg_pool2d(map, [SIDE, SIDE]).flatten::<2>(1, 3);
         let hidden = relu(self.fc1.forward(self.dropout.forward(flat)));
         relu(self.fc2.forward(self.dropout.forward(hidden)))

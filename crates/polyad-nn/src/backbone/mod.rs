@@ -2,6 +2,7 @@
 //! without their last layer, and a small one of our own.
 
 pub mod alexnet;
+mod describe;
 pub mod efficientnet;
 pub mod resnet;
 pub mod small;

@@ -133,7 +133,16 @@ fn slide(images: &[f32], maps: [Map; 3], window: Window, weights: &[f32], step: 
         || vec![0.0; padded.len()],
         |numbers, (output, image)| {
             spread(image, &from, &padded, numbers, step);
-            let job = Depthwise { input: numbers, from: padded, window, weights, bias: &bias, cut: Cut::NONE, to };
+            let job = Depthwise {
+                input: numbers,
+                from: padded,
+                window,
+                weights,
+                bias: &bias,
+                second: None,
+                cut: Cut::NONE,
+                to,
+            };
             job.pieces(output).for_each(|piece| piece.run(level));
         },
     );

@@ -66,10 +66,10 @@ pub(super) fn convolution(
 }
 
 /// A depthwise convolution's weights, `[channels, 1, k, k]`, and what is folded into them.
-pub(super) fn depthwise(conv: &Conv2d, norm: &BatchNorm) -> Result<Packed<Vec<f32>>> {
+pub(super) fn depthwise(conv: &Conv2d, norm: Option<&BatchNorm>) -> Result<Packed<Vec<f32>>> {
     let [channels, _, rows, columns] = conv.weight.dims();
     let numbers = numbers(conv.weight.val())?;
-    let factors = Factors::new(channels, conv.bias.as_ref(), Some(norm))?;
+    let factors = Factors::new(channels, conv.bias.as_ref(), norm)?;
     let taps = rows * columns;
     let mut weights = vec![0.0; channels.div_ceil(LANES) * taps * LANES];
     for (channel, of_channel) in numbers.chunks_exact(taps).enumerate() {
@@ -79,6 +79,15 @@ pub(super) fn depthwise(conv: &Conv2d, norm: &BatchNorm) -> Result<Packed<Vec<f3
         }
     }
     Ok(Packed { outputs: channels, kernel: [rows, columns], weights, bias: factors.bias() })
+}
+
+/// A batch norm as a depthwise convolution of single pixels.
+pub(super) fn affine(norm: &BatchNorm) -> Result<Packed<Vec<f32>>> {
+    let channels = norm.gamma.shape()[0];
+    let factors = Factors::new(channels, None, Some(norm))?;
+    let mut weights: Vec<f32> = factors.scale.iter().map(|scale| *scale as f32).collect();
+    weights.resize(channels.next_multiple_of(LANES), 0.0);
+    Ok(Packed { outputs: channels, kernel: [1, 1], weights, bias: factors.bias() })
 }
 
 /// A linear layer over a map of `side` × `side`, flattened channel by channel as PyTorch does: a convolution whose kernel

@@ -23,6 +23,7 @@ use crate::backbone::resnet::ResNet;
 use crate::backbone::small::SmallNet;
 use crate::backbone::vgg::Vgg;
 use crate::error::{Error, Result};
+use crate::hadamard::correlation::starnet::StarNet;
 use burn::tensor::{Tensor, TensorData};
 use networks::Parts;
 use plan::Plan;
@@ -74,6 +75,11 @@ impl Engine {
     /// An engine for EfficientNet-Lite0.
     pub fn from_efficientnet(net: &EfficientNet) -> Result<Self> {
         networks::efficientnet(net).map(Self::new)
+    }
+
+    /// An engine for StarNet, up to its vector: without the head.
+    pub fn from_starnet(net: &StarNet) -> Result<Self> {
+        networks::starnet(net).map(Self::new)
     }
 
     /// The same engine on another level than [`polyad_simd::level()`]; on the best below it that the processor has.

@@ -1,15 +1,16 @@
 //! Plans of the image networks: one function each, reading as the module's own `forward`.
 
-use super::plan::{Builder, Id, Padding, Plan};
+use super::plan::{Builder, Id, Operand, Padding, Plan};
 use crate::backbone::alexnet::{self, AlexNet};
 use crate::backbone::efficientnet::EfficientNet;
 use crate::backbone::resnet::{self, ResNet};
 use crate::backbone::small::SmallNet;
 use crate::backbone::vgg::{self, Vgg};
 use crate::error::Result;
+use crate::hadamard::correlation::starnet::{self, StarNet};
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
-use polyad_simd::conv::Cut;
+use polyad_simd::conv::{Combine, Cut};
 
 /// Channels of a picture.
 pub(super) const PICTURE: usize = 3;
@@ -18,11 +19,16 @@ pub(super) const PICTURE: usize = 3;
 /// costs more than a few images' arithmetic.
 pub(super) type Parts = (Plan, Option<Plan>);
 
+/// A residual.
+fn add(id: Id) -> Operand {
+    (id, Combine::Add)
+}
+
 pub(super) fn small(net: &SmallNet) -> Result<Parts> {
     let (mut plan, picture) = Builder::of_pictures(PICTURE);
-    let convolution = |plan: &mut Builder, x, layer: &crate::backbone::small::Convolution, second, cut| {
+    let convolution = |plan: &mut Builder, x, layer: &crate::backbone::small::Convolution, second: Option<Id>, cut| {
         let padding = Padding::Fixed(layer.weight.dims()[2] / 2);
-        plan.convolution(x, &layer.weight, None, Some(&layer.norm), (layer.stride, padding), second, cut)
+        plan.convolution(x, &layer.weight, None, Some(&layer.norm), (layer.stride, padding), second.map(add), cut)
     };
     let mut x = convolution(&mut plan, picture, &net.stem, None, Cut::RELU)?;
     for block in &net.blocks {
@@ -36,9 +42,9 @@ pub(super) fn small(net: &SmallNet) -> Result<Parts> {
 
 pub(super) fn resnet(net: &ResNet) -> Result<Parts> {
     let (mut plan, picture) = Builder::of_pictures(PICTURE);
-    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second, cut| {
+    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second: Option<Id>, cut| {
         let how = (conv.stride[0], Padding::Fixed(conv.kernel_size[0] / 2));
-        plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second, cut)
+        plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second.map(add), cut)
     };
     let stem = convolution(&mut plan, picture, &net.conv1, &net.bn1, None, Cut::RELU)?;
     let mut x = plan.max_pool(stem, 3, 2, 1);
@@ -99,9 +105,9 @@ fn linear_layers(fc1: &Linear, fc2: &Linear, side: usize) -> Result<Plan> {
 
 pub(super) fn efficientnet(net: &EfficientNet) -> Result<Parts> {
     let (mut plan, picture) = Builder::of_pictures(PICTURE);
-    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second, cut| {
+    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second: Option<Id>, cut| {
         let how = (conv.stride[0], Padding::Same);
-        plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second, cut)
+        plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second.map(add), cut)
     };
     let mut x = convolution(&mut plan, picture, &net._conv_stem, &net._bn0, None, Cut::RELU6)?;
     for block in &net._blocks {
@@ -109,11 +115,39 @@ pub(super) fn efficientnet(net: &EfficientNet) -> Result<Parts> {
             (Some(conv), Some(norm)) => convolution(&mut plan, x, conv, norm, None, Cut::RELU6)?,
             _ => x,
         };
-        let inner = plan.depthwise(wide, &block._depthwise_conv, &block._bn1, Cut::RELU6)?;
+        let inner = plan.depthwise(wide, &block._depthwise_conv, Some(&block._bn1), Padding::Same, None, Cut::RELU6)?;
         let second = block.is_residual().then_some(x);
         x = convolution(&mut plan, inner, &block._project_conv, &block._bn2, second, Cut::NONE)?;
     }
     let map = convolution(&mut plan, x, &net._conv_head, &net._bn1, None, Cut::RELU6)?;
     plan.mean_pool(map, 1);
+    Ok((plan.finish(), None))
+}
+
+pub(super) fn starnet(net: &StarNet) -> Result<Parts> {
+    let (mut plan, picture) = Builder::of_pictures(PICTURE);
+    let layer = |plan: &mut Builder, x, layer: &starnet::ConvNorm, second, cut| {
+        let (conv, padding) = (&layer.conv, Padding::Fixed(layer.conv.kernel_size[0] / 2));
+        let norm = layer.bn.as_ref();
+        if conv.groups > 1 {
+            plan.depthwise(x, conv, norm, padding, second, cut)
+        } else {
+            plan.convolution(x, &conv.weight, conv.bias.as_ref(), norm, (conv.stride[0], padding), second, cut)
+        }
+    };
+    let mut x = layer(&mut plan, picture, &net.stem, None, Cut::RELU6)?;
+    for stage in &net.stages {
+        x = layer(&mut plan, x, &stage.down, None, Cut::NONE)?;
+        for block in &stage.blocks {
+            let inner = layer(&mut plan, x, &block.dwconv, None, Cut::NONE)?;
+            let gate = layer(&mut plan, inner, &block.f1, None, Cut::RELU6)?;
+            let star = layer(&mut plan, inner, &block.f2, Some((gate, Combine::Multiply)), Cut::NONE)?;
+            let narrow = layer(&mut plan, star, &block.g, None, Cut::NONE)?;
+            x = layer(&mut plan, narrow, &block.dwconv2, Some(add(x)), Cut::NONE)?;
+        }
+    }
+    // The last norm is affine and so commutes with the mean: a 1 x 1 depthwise layer over one pixel.
+    let mean = plan.mean_pool(x, 1);
+    plan.affine(mean, &net.norm)?;
     Ok((plan.finish(), None))
 }

@@ -12,10 +12,13 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use polyad_simd::LANES;
-use polyad_simd::conv::{Cut, Map, Window};
+use polyad_simd::conv::{Combine, Cut, Map, Window};
 
 /// The number of a value: 0 is what a plan is given, the last is what it gives.
 pub(super) type Id = usize;
+
+/// A value of the output's size, and what is done with it at a layer's end.
+pub(super) type Operand = (Id, Combine);
 
 /// Zeros around an image.
 #[derive(Debug, Clone, Copy)]
@@ -69,10 +72,10 @@ impl Slide {
 pub(super) enum Layer {
     /// Brings the channels of planar pictures together.
     Interleave,
-    /// `cut(convolution + second)`; a linear layer is one whose kernel is the map.
-    Convolution { packed: Packed, slide: Slide, second: Option<Id>, cut: Cut },
-    /// `cut(convolution)`, each channel alone.
-    Depthwise { packed: Packed<Vec<f32>>, slide: Slide, cut: Cut },
+    /// `cut(convolution ∘ second)`; a linear layer is one whose kernel is the map.
+    Convolution { packed: Packed, slide: Slide, second: Option<Operand>, cut: Cut },
+    /// `cut(convolution ∘ second)`, each channel alone.
+    Depthwise { packed: Packed<Vec<f32>>, slide: Slide, second: Option<Operand>, cut: Cut },
     /// The greatest of each window.
     MaxPool(Slide),
     /// Means of a fixed number of windows, rows and columns alike.
@@ -208,7 +211,7 @@ impl Builder {
         bias: Option<&Param<Tensor<1>>>,
         norm: Option<&BatchNorm>,
         (stride, padding): (usize, Padding),
-        second: Option<Id>,
+        second: Option<Operand>,
         cut: Cut,
     ) -> Result<Id> {
         let packed = fold::convolution(weight, bias, norm, self.values[input].lanes)?;
@@ -216,12 +219,28 @@ impl Builder {
         Ok(self.add(Layer::Convolution { packed, slide, second, cut }, input, outputs))
     }
 
-    /// A depthwise convolution with "same" padding.
-    pub fn depthwise(&mut self, input: Id, conv: &Conv2d, norm: &BatchNorm, cut: Cut) -> Result<Id> {
+    /// A depthwise convolution. A norm is folded into it.
+    pub fn depthwise(
+        &mut self,
+        input: Id,
+        conv: &Conv2d,
+        norm: Option<&BatchNorm>,
+        padding: Padding,
+        second: Option<Operand>,
+        cut: Cut,
+    ) -> Result<Id> {
         let packed = fold::depthwise(conv, norm)?;
-        let slide = Slide { kernel: packed.kernel, stride: conv.stride[0], padding: Padding::Same };
+        let slide = Slide { kernel: packed.kernel, stride: conv.stride[0], padding };
         let outputs = packed.outputs;
-        Ok(self.add(Layer::Depthwise { packed, slide, cut }, input, outputs))
+        Ok(self.add(Layer::Depthwise { packed, slide, second, cut }, input, outputs))
+    }
+
+    /// A batch norm of its own: a depthwise convolution of single pixels by ones, with the norm folded in.
+    pub fn affine(&mut self, input: Id, norm: &BatchNorm) -> Result<Id> {
+        let packed = fold::affine(norm)?;
+        let slide = Slide { kernel: packed.kernel, stride: 1, padding: Padding::Fixed(0) };
+        let outputs = packed.outputs;
+        Ok(self.add(Layer::Depthwise { packed, slide, second: None, cut: Cut::NONE }, input, outputs))
     }
 
     /// A linear layer over maps of `side` × `side`.
@@ -257,7 +276,9 @@ impl Builder {
     /// The plan whose result is the last value. Buffers are taken again once no later step reads them.
     pub fn finish(mut self) -> Plan {
         let reads = |step: &Step| match step.layer {
-            Layer::Convolution { second, .. } => [Some(step.input), second],
+            Layer::Convolution { second, .. } | Layer::Depthwise { second, .. } => {
+                [Some(step.input), second.map(|(id, _)| id)]
+            }
             _ => [Some(step.input), None],
         };
         let mut last_read = vec![0; self.values.len()];

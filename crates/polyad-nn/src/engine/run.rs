@@ -1,8 +1,8 @@
 //! A plan at work on some images.
 
 use super::fold::Weights;
-use super::plan::{Id, Layer, Place, Plan, Step};
-use polyad_simd::conv::{Combine, Depthwise, Direct, Map, Pool, Pooling, Second};
+use super::plan::{Id, Layer, Operand, Place, Plan, Step};
+use polyad_simd::conv::{Depthwise, Direct, Map, Pool, Pooling, Second};
 use polyad_simd::{LANES, Level, bfloat16};
 use rayon::prelude::*;
 
@@ -86,10 +86,11 @@ impl Plan {
     ) {
         let (input, from, to) = (read(step.input), map(step.input), map(step.output));
         let window = |slide: &super::plan::Slide| slide.window([from.height, from.width]);
+        let operand = |(id, how): Operand| Second { numbers: read(id), map: map(id), how };
         match &step.layer {
             Layer::Interleave => interleave(input, &to, output),
             Layer::Convolution { packed, slide, second, cut } => {
-                let second = second.map(|id| Second { numbers: read(id), map: map(id), how: Combine::Add });
+                let second = second.map(operand);
                 let (window, bias, cut) = (window(slide), &packed.bias[..], *cut);
                 match &packed.weights {
                     Weights::Single(weights) => {
@@ -106,9 +107,9 @@ impl Plan {
                     }
                 }
             }
-            Layer::Depthwise { packed, slide, cut } => {
-                let (weights, bias) = (&packed.weights[..], &packed.bias[..]);
-                let job = Depthwise { input, from, window: window(slide), weights, bias, cut: *cut, to };
+            Layer::Depthwise { packed, slide, second, cut } => {
+                let (weights, bias, second) = (&packed.weights[..], &packed.bias[..], second.map(operand));
+                let job = Depthwise { input, from, window: window(slide), weights, bias, second, cut: *cut, to };
                 spread(job.pieces(output), threads, |piece| piece.run(level));
             }
             Layer::MaxPool(slide) => {

@@ -16,6 +16,7 @@ pub mod correlation;
 pub mod fusion;
 pub mod modulation;
 pub mod pairwise;
+pub mod published;
 
 #[cfg(test)]
-mod check;
+pub(crate) mod check;

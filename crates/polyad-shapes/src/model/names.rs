@@ -67,6 +67,7 @@ fn published_backbone(rest: &str, kind: BackboneKind) -> Option<String> {
         BackboneKind::EfficientNetLite0
         | BackboneKind::EfficientNetLite1
         | BackboneKind::EfficientNetLite2
+        | BackboneKind::StarNet(_)
         | BackboneKind::Small => None,
     }
 }
@@ -88,6 +89,7 @@ pub(super) fn torchvision(own: &str, kind: BackboneKind) -> Option<String> {
         BackboneKind::EfficientNetLite0
         | BackboneKind::EfficientNetLite1
         | BackboneKind::EfficientNetLite2
+        | BackboneKind::StarNet(_)
         | BackboneKind::Small => None,
     }
 }

@@ -194,7 +194,8 @@ impl Recipe {
     /// quarter of the shapes held out, ten times as much as usual took the mAP of plain features from .57 to .61.
     fn ours(begin: &Begin) -> Self {
         let network = VsFormerConfig { layers: 2, ..begin.architecture() };
-        let size = if begin.kind == BackboneKind::Small { 96 } else { 224 };
+        let is_light = matches!(begin.kind, BackboneKind::Small | BackboneKind::StarNet(_));
+        let size = if is_light { 96 } else { 224 };
         // Weights that see already are moved less.
         let (epochs, rate) = if begin.model.is_some() { (1, 0.02) } else { (8, 0.05) };
         Recipe {

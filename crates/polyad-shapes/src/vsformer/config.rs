@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use polyad_nn::backbone::small::SmallNetConfig;
+use polyad_nn::hadamard::correlation::starnet::StarNetSize;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The image network of an initializer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum BackboneKind {
     /// Five convolutions, 42.3 M parameters.
     AlexNet,
@@ -20,21 +21,20 @@ pub enum BackboneKind {
     /// 23.5 M parameters, 2,048 features.
     ResNet50,
     /// 3.4 M parameters, 1,280 features; without squeeze-and-excitation.
-    #[serde(rename = "efficientnet-lite0")]
     EfficientNetLite0,
     /// Deeper: 4.1 M parameters.
-    #[serde(rename = "efficientnet-lite1")]
     EfficientNetLite1,
     /// Deeper and wider: 4.8 M parameters.
-    #[serde(rename = "efficientnet-lite2")]
     EfficientNetLite2,
     /// polyad's own for small views: by default 0.7 M parameters, 192 features.
     Small,
+    /// Light networks of element-wise products: 0.4 to 7.0 M parameters without a classifier, 128 to 256 features.
+    StarNet(StarNetSize),
 }
 
 impl BackboneKind {
     /// All of them, in the order of the command line.
-    pub const ALL: [BackboneKind; 9] = [
+    pub const ALL: [BackboneKind; 16] = [
         Self::Small,
         Self::AlexNet,
         Self::Vgg11,
@@ -44,6 +44,13 @@ impl BackboneKind {
         Self::EfficientNetLite0,
         Self::EfficientNetLite1,
         Self::EfficientNetLite2,
+        Self::StarNet(StarNetSize::S050),
+        Self::StarNet(StarNetSize::S100),
+        Self::StarNet(StarNetSize::S150),
+        Self::StarNet(StarNetSize::S1),
+        Self::StarNet(StarNetSize::S2),
+        Self::StarNet(StarNetSize::S3),
+        Self::StarNet(StarNetSize::S4),
     ];
 
     /// Its name on the command line and in files.
@@ -58,6 +65,7 @@ impl BackboneKind {
             Self::EfficientNetLite1 => "efficientnet-lite1",
             Self::EfficientNetLite2 => "efficientnet-lite2",
             Self::Small => "small",
+            Self::StarNet(size) => size.name(),
         }
     }
 
@@ -77,6 +85,7 @@ impl BackboneKind {
             Self::ResNet50 => Some(2048),
             Self::EfficientNetLite0 | Self::EfficientNetLite1 | Self::EfficientNetLite2 => Some(1280),
             Self::Small => Some(SmallNetConfig::FEATURES),
+            Self::StarNet(size) => Some(size.config().features()),
         }
     }
 
@@ -85,9 +94,22 @@ impl BackboneKind {
         match self {
             Self::AlexNet => polyad_nn::backbone::alexnet::AlexNetConfig::SMALLEST,
             Self::Vgg11 => polyad_nn::backbone::vgg::VggConfig::SMALLEST,
-            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::Small => 1,
-            Self::EfficientNetLite0 | Self::EfficientNetLite1 | Self::EfficientNetLite2 => 1,
+            _ => 1,
         }
+    }
+}
+
+impl TryFrom<String> for BackboneKind {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::parse(&name)
+    }
+}
+
+impl From<BackboneKind> for &'static str {
+    fn from(kind: BackboneKind) -> Self {
+        kind.name()
     }
 }
 

@@ -13,6 +13,7 @@ use polyad_nn::backbone::small::SmallNet;
 use polyad_nn::backbone::vgg::{Vgg, VggConfig};
 use polyad_nn::blocked::Precision;
 use polyad_nn::engine::Engine;
+use polyad_nn::hadamard::correlation::starnet::StarNet;
 use polyad_nn::norm::{BatchNorm, BatchNormConfig};
 
 /// An image network and, where its width is not `dim`, a projection.
@@ -38,6 +39,8 @@ pub enum Backbone {
     EfficientNet(EfficientNet),
     /// The small one.
     Small(SmallNet),
+    /// StarNet, any size, without its head.
+    StarNet(StarNet),
 }
 
 /// Linear, batch norm and, unless numbers of either sign are wanted, ReLU.
@@ -64,6 +67,7 @@ impl Backbone {
             BackboneKind::EfficientNetLite1 => Backbone::EfficientNet(EfficientNetConfig::lite1().init(device)?),
             BackboneKind::EfficientNetLite2 => Backbone::EfficientNet(EfficientNetConfig::lite2().init(device)?),
             BackboneKind::Small => Backbone::Small(config.small().init(device)?),
+            BackboneKind::StarNet(size) => Backbone::StarNet(size.config().init(device)?),
             BackboneKind::ResNet50 => Backbone::ResNet(ResNetConfig::resnet50().init(device)?),
         })
     }
@@ -88,6 +92,7 @@ impl Backbone {
             Backbone::ResNet(net) => net.forward(input),
             Backbone::EfficientNet(net) => net.forward(input),
             Backbone::Small(net) => net.forward(input),
+            Backbone::StarNet(net) => net.features(input),
         }
     }
 
@@ -100,6 +105,7 @@ impl Backbone {
             Backbone::ResNet(net) => Engine::from_resnet(net)?,
             Backbone::EfficientNet(net) => Engine::from_efficientnet(net)?,
             Backbone::Small(net) => Engine::from_small(net)?,
+            Backbone::StarNet(net) => Engine::from_starnet(net)?,
         })
     }
 }
@@ -140,6 +146,11 @@ impl Initializer {
 }
 
 impl Projection {
+    /// Whether numbers below zero are cut off.
+    pub fn is_rectified(&self) -> bool {
+        self.rectified
+    }
+
     /// From the image network's numbers to `dim`.
     ///
     /// # Shapes

@@ -9,6 +9,7 @@
 //! different numbers of views: [`batch_views`] pads, and the padding is hidden from attention and both pools.
 
 mod config;
+mod describe;
 mod encoder;
 mod head;
 mod initializer;

@@ -1,7 +1,7 @@
 //! Depthwise convolution: each channel has a kernel of its own.
 //!
 //! ```text
-//! output[c, p] = cut(bias[c] + Σ over taps t of  input[c, p.window + t] · weights[c, t])
+//! output[c, p] = cut(second[c, p] ∘ (bias[c] + Σ over taps t of  input[c, p.window + t] · weights[c, t]))
 //! 1. for each image and block            (a piece)
 //! 2.   for each row, each tile of pixels (8 sums of 16: enough to hide a multiply-add's latency)
 //! 3.     for each tap                    1 load of weights, 8 loads of input, 8 multiply-adds
@@ -9,7 +9,7 @@
 //!
 //! Each number that is read takes part in one multiply-add, so the loads set the pace, and larger tiles gain nothing.
 
-use super::map::{Cut, Map, Window};
+use super::map::{Cut, Map, Second, Window};
 use crate::level::Level;
 use crate::simd::{Kernel, LANES, Simd, dispatch};
 
@@ -26,6 +26,8 @@ pub struct Depthwise<'a> {
     pub weights: &'a [f32],
     /// `[blocks][16]`
     pub bias: &'a [f32],
+    /// What is combined with the sums before the cut-off.
+    pub second: Option<Second<'a>>,
     /// The range of the result.
     pub cut: Cut,
     /// Where the output is.
@@ -47,6 +49,9 @@ impl<'a> Depthwise<'a> {
         let taps = self.window.kernel[0] * self.window.kernel[1];
         assert!(to.blocks * taps * LANES <= self.weights.len(), "the weights are too short");
         assert!(to.blocks * LANES <= self.bias.len(), "the bias is too short");
+        if let Some(second) = &self.second {
+            second.check(&to);
+        }
         let planes = output[..to.len()].chunks_exact_mut(to.plane().max(1));
         planes.enumerate().map(move |(plane, output)| DepthwisePiece { job: self, plane, output })
     }
@@ -95,7 +100,8 @@ impl DepthwisePiece<'_> {
         let block = self.plane % to.blocks;
         let step = job.window.stride * LANES;
         // SAFETY: `Depthwise::pieces` has checked that the slices are as long as their maps say and that every window lies
-        // inside the bordered planes of `from`; `plane` is one of them, and `x + T` is at most the output's width.
+        // inside the bordered planes of `from`, and that `second` has the output's size; `plane` is one of them, and `x + T` is
+        // at most the output's width.
         unsafe {
             let mut sums = [simd.load(&*job.bias.as_ptr().add(block * LANES).cast()); T];
             let mut w = job.weights.as_ptr().add(block * rows * columns * LANES);
@@ -111,7 +117,15 @@ impl DepthwisePiece<'_> {
                 }
             }
             let output = self.output.as_mut_ptr().add(to.pixel(y + to.border, x + to.border));
-            for (t, sum) in sums.into_iter().enumerate() {
+            let second = job.second.map(|second| {
+                let border = second.map.border;
+                let at = self.plane * second.map.plane() + second.map.pixel(y + border, x + border);
+                (second.numbers.as_ptr().add(at), second.how)
+            });
+            for (t, mut sum) in sums.into_iter().enumerate() {
+                if let Some((numbers, how)) = second {
+                    sum = how.apply(simd, sum, simd.load(&*numbers.add(t * LANES).cast()));
+                }
                 simd.store(job.cut.apply(simd, sum), &mut *output.add(t * LANES).cast());
             }
         }

@@ -20,7 +20,7 @@
 //! Every output is the sum of the same terms in the same order whatever tile it falls into, so pieces may be cut anywhere
 //! and the bytes stay.
 
-use super::map::{Combine, Cut, Map, Second, Window};
+use super::map::{Cut, Map, Second, Window};
 use crate::bfloat16::{Half, HalfKernel, dispatch_half};
 use crate::level::Level;
 use crate::simd::{Kernel, LANES, Simd, dispatch};
@@ -83,13 +83,7 @@ impl<'a, T: Copy> Direct<'a, T> {
         assert!(to.blocks * self.depth() * LANES <= self.weights.len(), "the weights are too short");
         assert!(to.blocks * LANES <= self.bias.len(), "the bias is too short");
         if let Some(second) = self.second {
-            let map = second.map;
-            assert_eq!(
-                (map.images, map.blocks, map.height, map.width, map.lanes),
-                (to.images, to.blocks, to.height, to.width, LANES),
-                "the second operand has another size"
-            );
-            assert!(map.len() <= second.numbers.len(), "the second operand is too short");
+            second.check(&to);
         }
         let pixels = to.images * to.height * to.width;
         if pixels == 0 || to.blocks == 0 {
@@ -403,10 +397,7 @@ impl<T: Copy> DirectPiece<'_, T> {
                     if let Some(second) = &job.second {
                         let at = places.second[t] + (block + o) * second.map.plane();
                         let other = simd.load(&*second.numbers.as_ptr().add(at).cast());
-                        sum = match second.how {
-                            Combine::Add => simd.add(sum, other),
-                            Combine::Multiply => simd.mul(sum, other),
-                        };
+                        sum = second.how.apply(simd, sum, other);
                     }
                     let at = places.output[t] + (block + o) * to.plane();
                     simd.store(job.cut.apply(simd, sum), &mut *self.output.add(at).cast());

@@ -123,6 +123,30 @@ pub struct Second<'a> {
     pub how: Combine,
 }
 
+impl Combine {
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(self, simd: S, sum: S::V, second: S::V) -> S::V {
+        match self {
+            Combine::Add => simd.add(sum, second),
+            Combine::Multiply => simd.mul(sum, second),
+        }
+    }
+}
+
+impl Second<'_> {
+    /// # Panics
+    /// Where the operand has another size than the output, or fewer numbers than its map says.
+    pub(super) fn check(&self, to: &Map) {
+        let map = self.map;
+        assert_eq!(
+            (map.images, map.blocks, map.height, map.width, map.lanes),
+            (to.images, to.blocks, to.height, to.width, LANES),
+            "the second operand has another size"
+        );
+        assert!(map.len() <= self.numbers.len(), "the second operand is too short");
+    }
+}
+
 /// The range to which an output is cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cut {

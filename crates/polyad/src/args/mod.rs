@@ -1,6 +1,7 @@
 //! Arguments of every command. Doc comments are the help.
 
 mod attention;
+mod hadamard;
 mod learn;
 mod more;
 mod published;
@@ -8,6 +9,7 @@ mod shapes;
 mod values;
 
 pub use attention::{AttendArgs, PlanArgs, Precision};
+pub use hadamard::AuditArgs;
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
@@ -60,6 +62,7 @@ pub enum Command {
     Import(ImportArgs),
     Attend(AttendArgs),
     Plan(PlanArgs),
+    Audit(AuditArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Help(HelpArgs),

@@ -1,6 +1,7 @@
 //! One file a command: resolve, call one library function, print one value.
 
 mod attend;
+mod audit;
 mod classify;
 mod completions;
 mod demo;
@@ -40,6 +41,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Import(args) => import::run(&args, printer, job),
         Command::Attend(args) => attend::run(&args, printer),
         Command::Plan(args) => plan::run(&args, printer),
+        Command::Audit(args) => audit::run(&args, printer),
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),

@@ -4,7 +4,7 @@ use crate::args::PrecisionArgs;
 use crate::failure::Result;
 use crate::paths;
 use polyad_shapes::Error;
-use polyad_shapes::model::{BUILTIN, Model, builtin_bytes};
+use polyad_shapes::model::{BUILTIN, Definition, Model, builtin_bytes};
 use std::fs;
 use std::path::Path;
 
@@ -32,6 +32,14 @@ pub fn load(named: Option<&Path>, precision: PrecisionArgs) -> Result<Model> {
         None => Model::builtin()?,
     };
     Ok(if precision.bfloat16 { model.with_bfloat16() } else { model })
+}
+
+/// The network and header of the model that was named on the command line.
+pub fn definition(named: &Path) -> Result<Definition> {
+    if named != Path::new(BUILTIN) {
+        paths::file(named, "a model")?;
+    }
+    Ok(Definition::named(named)?)
 }
 
 /// The model named on the command line, or else the one that an index keeps, or else the built-in one.

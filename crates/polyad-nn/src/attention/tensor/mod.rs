@@ -18,6 +18,7 @@ mod tests;
 pub use attend::{Attend, Attended, Operands, PairBias, tensor_attention};
 
 use crate::error::{Error, Result, nonzero, probability};
+use crate::hadamard::audit::{Describe, Signal, Trace};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Distribution, Tensor};
@@ -285,6 +286,40 @@ impl TensorAttention {
         let words = Tensor::<1>::random([2], Distribution::Uniform(0.0, 16_777_216.0), device).into_data();
         let seed = words.iter::<f32>().fold(0, |seed, word| seed << 24 | word as u64);
         Some(Dropout { rate, seed })
+    }
+}
+
+impl Describe for TensorAttention {
+    /// By the tuples that are visited one by one: `order` products each for the score and for the weighted values.
+    fn describe(&self, trace: &mut Trace, x: Signal) -> Signal {
+        let config = &self.config.0;
+        let [tokens, dim] = [x.shape()[0], x.shape()[1]];
+        let (heads, tuples) = (config.heads, tokens.pow(config.order as u32));
+        let normalised = |trace: &mut Trace, x: &Signal, operand: usize| match &self.gains {
+            Some(gains) => trace.normalise("qk_norm", gains[operand].lazy_shape().num_elements(), x),
+            None => x.clone(),
+        };
+        let q = trace.linear("query", &self.query, &x);
+        let mut scores = normalised(trace, &q, 0);
+        let mut values = None;
+        for (axis, (keys, of_values)) in self.keys.iter().zip(&self.values).enumerate() {
+            let keys = trace.linear(&format!("keys.{axis}"), keys, &x);
+            let keys = normalised(trace, &keys, axis + 1);
+            let so_far = tokens.pow(axis as u32 + 2);
+            scores = trace.matmul("scores", &scores, &keys, so_far * dim, &[heads, so_far]);
+            let next = trace.linear(&format!("values.{axis}"), of_values, &x);
+            values = Some(match values {
+                Some(values) => {
+                    let pairs = tokens.pow(axis as u32 + 1);
+                    trace.matmul("values", &values, &next, pairs * dim, &[pairs, dim])
+                }
+                None => next,
+            });
+        }
+        let weights = trace.activation("softmax", 0, &scores);
+        let values = values.expect("an order of at least 2");
+        let mixed = trace.matmul("mixed", &weights, &values, tuples * dim, &[tokens, dim]);
+        trace.linear("output", &self.output, &mixed)
     }
 }
 

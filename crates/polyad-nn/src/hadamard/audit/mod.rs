@@ -80,7 +80,7 @@ impl Audit {
     ///
     /// # Panics
     /// Where the network's `forward` would: a shape that it does not take.
-    pub fn of(network: &impl Describe, input: &[usize]) -> Self {
+    pub fn of(network: &(impl Describe + ?Sized), input: &[usize]) -> Self {
         let mut trace = Trace::new();
         let x = trace.input(input);
         let output = network.describe(&mut trace, x);

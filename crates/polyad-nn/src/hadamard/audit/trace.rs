@@ -27,6 +27,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Linear => "linear",
+            Kind::Affine => "affine",
+            Kind::Sum => "sum",
+            Kind::Product => "product",
+            Kind::Activation => "activation",
+            Kind::Division => "division",
+            Kind::Selection => "selection",
+            Kind::Move => "move",
+        }
+    }
+
     /// Whether an element is computed from few elements in its place, so that the output may be written over an input.
     fn is_in_place(self) -> bool {
         matches!(self, Kind::Affine | Kind::Sum | Kind::Product | Kind::Activation | Kind::Division)
@@ -82,10 +96,18 @@ struct Step {
     output: usize,
 }
 
+impl Default for Trace {
+    fn default() -> Self {
+        Trace::new()
+    }
+}
+
 /// Collects what a network says of itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trace {
     scope: Vec<String>,
+    /// How often what is said is done.
+    times: usize,
     values: Vec<Value>,
     steps: Vec<Step>,
 }
@@ -99,7 +121,7 @@ fn log2_sum(a: f64, b: f64) -> f64 {
 impl Trace {
     /// Nothing said yet.
     pub fn new() -> Self {
-        Trace::default()
+        Trace { scope: Vec::new(), times: 1, values: Vec::new(), steps: Vec::new() }
     }
 
     /// What the network is given.
@@ -120,17 +142,27 @@ impl Trace {
         result
     }
 
+    /// What `part` says is done for so many inputs, such as the views of a shape, one after the other: it costs so many times as
+    /// much, its parameters and its memory are those of one.
+    pub fn repeated<T>(&mut self, times: usize, part: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.times;
+        self.times *= times;
+        let result = part(self);
+        self.times = before;
+        result
+    }
+
     /// `[.., in]` to `[.., out]`.
     pub fn linear(&mut self, name: &str, linear: &Linear, x: &Signal) -> Signal {
-        let [inputs, outputs] = linear.weight.shape().dims();
+        let [inputs, outputs] = linear.weight.lazy_shape().dims();
         let shape = [&x.shape[..x.shape.len() - 1], &[outputs]].concat();
-        let bias = linear.bias.as_ref().map_or(0, |bias| bias.shape().num_elements());
+        let bias = linear.bias.as_ref().map_or(0, |bias| bias.lazy_shape().num_elements());
         self.map(name, inputs * outputs + bias, x.elements() * outputs, &[x], &shape)
     }
 
     /// `[in, height, width]` to `[out, …, …]`.
     pub fn conv2d(&mut self, name: &str, conv: &Conv2d, x: &Signal) -> Signal {
-        let [outputs, inputs, rows, columns] = conv.weight.shape().dims();
+        let [outputs, inputs, rows, columns] = conv.weight.lazy_shape().dims();
         let size = [0, 1].map(|axis| {
             let (size, extent) = (x.shape[axis + 1], (conv.kernel_size[axis] - 1) * conv.dilation[axis] + 1);
             let zeros = match &conv.padding {
@@ -140,7 +172,7 @@ impl Trace {
             };
             (size + zeros - extent) / conv.stride[axis] + 1
         });
-        let bias = conv.bias.as_ref().map_or(0, |bias| bias.shape().num_elements());
+        let bias = conv.bias.as_ref().map_or(0, |bias| bias.lazy_shape().num_elements());
         let pixels = size[0] * size[1];
         let weights = outputs * inputs * rows * columns;
         self.map(name, weights + bias, weights * pixels, &[x], &[outputs, size[0], size[1]])
@@ -167,7 +199,7 @@ impl Trace {
 
     /// Batch norm, which at inference becomes a part of the layer before it and so costs nothing.
     pub fn batch_norm(&mut self, name: &str, norm: &BatchNorm, x: &Signal) -> Signal {
-        let parameters = 2 * norm.gamma.shape().num_elements();
+        let parameters = 2 * norm.gamma.lazy_shape().num_elements();
         self.step(name, Kind::Affine, &[x], &x.shape, Cost { parameters, ..Cost::default() })
     }
 
@@ -231,8 +263,8 @@ impl Trace {
 
     /// Burn's layer norm.
     pub fn layer_norm(&mut self, name: &str, norm: &LayerNorm, x: &Signal) -> Signal {
-        let beta = norm.beta.as_ref().map_or(0, |beta| beta.shape().num_elements());
-        self.normalise(name, norm.gamma.shape().num_elements() + beta, x)
+        let beta = norm.beta.as_ref().map_or(0, |beta| beta.lazy_shape().num_elements());
+        self.normalise(name, norm.gamma.lazy_shape().num_elements() + beta, x)
     }
 
     /// The greatest of several, or another choice by size.
@@ -268,9 +300,9 @@ impl Trace {
             kind,
             shape: shape.to_vec(),
             parameters: cost.parameters,
-            multiply_adds: cost.multiply_adds,
-            ciphertext_products: cost.ciphertext_products,
-            plaintext_products: cost.plaintext_products,
+            multiply_adds: cost.multiply_adds * self.times,
+            ciphertext_products: cost.ciphertext_products * self.times,
+            plaintext_products: cost.plaintext_products * self.times,
             log2_degree,
             product_depth: depth,
         };

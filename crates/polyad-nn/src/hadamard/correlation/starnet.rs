@@ -75,20 +75,61 @@ pub struct Block {
 /// Channels after the stem.
 const STEM: usize = 32;
 
-impl StarNetConfig {
-    /// One of the published sizes, `s1` to `s4`, `s050`, `s100`, `s150`, without a head.
-    pub fn published(size: &str) -> Option<Self> {
-        let (base, depths, ratio) = match size {
-            "s050" => (16, [1, 1, 3, 1], 3),
-            "s100" => (20, [1, 2, 4, 1], 4),
-            "s150" => (24, [1, 2, 4, 2], 3),
-            "s1" => (24, [2, 2, 8, 3], 4),
-            "s2" => (32, [1, 2, 6, 2], 4),
-            "s3" => (32, [2, 2, 8, 4], 4),
-            "s4" => (32, [3, 3, 12, 5], 4),
-            _ => return None,
+/// The published sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StarNetSize {
+    /// 0.54 M parameters.
+    S050,
+    /// 1.0 M.
+    S100,
+    /// 1.6 M.
+    S150,
+    /// 2.9 M.
+    S1,
+    /// 3.7 M.
+    S2,
+    /// 5.8 M.
+    S3,
+    /// 7.5 M.
+    S4,
+}
+
+impl StarNetSize {
+    /// All of them, from small to large.
+    pub const ALL: [StarNetSize; 7] = [Self::S050, Self::S100, Self::S150, Self::S1, Self::S2, Self::S3, Self::S4];
+
+    /// The network's name, such as `starnet-s050`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::S050 => "starnet-s050",
+            Self::S100 => "starnet-s100",
+            Self::S150 => "starnet-s150",
+            Self::S1 => "starnet-s1",
+            Self::S2 => "starnet-s2",
+            Self::S3 => "starnet-s3",
+            Self::S4 => "starnet-s4",
+        }
+    }
+
+    /// Its sizes, without a head.
+    pub fn config(self) -> StarNetConfig {
+        let (base, depths, ratio) = match self {
+            Self::S050 => (16, [1, 1, 3, 1], 3),
+            Self::S100 => (20, [1, 2, 4, 1], 4),
+            Self::S150 => (24, [1, 2, 4, 2], 3),
+            Self::S1 => (24, [2, 2, 8, 3], 4),
+            Self::S2 => (32, [1, 2, 6, 2], 4),
+            Self::S3 => (32, [2, 2, 8, 4], 4),
+            Self::S4 => (32, [3, 3, 12, 5], 4),
         };
-        Some(StarNetConfig { base, depths: depths.to_vec(), ratio, classes: None })
+        StarNetConfig { base, depths: depths.to_vec(), ratio, classes: None }
+    }
+}
+
+impl StarNetConfig {
+    /// Length of a picture's vector.
+    pub fn features(&self) -> usize {
+        self.depths.iter().skip(1).fold(self.base, |width, _| 2 * width)
     }
 
     /// Makes the network. Sizes of zero and more stages than a number of channels can double are refused.
@@ -238,7 +279,7 @@ impl StarNet {
 
     /// Length of a picture's vector.
     pub fn width(&self) -> usize {
-        self.norm.gamma.shape()[0]
+        self.norm.gamma.lazy_shape()[0]
     }
 }
 
@@ -270,28 +311,27 @@ mod tests {
     use crate::hadamard::check::{close, double, doubles, golden, numbers, parameters, saves_and_loads, single, wave};
     use burn::tensor::{DType, activation::relu};
 
-    fn net(size: &str, classes: usize, device: &Device) -> StarNet {
-        let config = StarNetConfig::published(size).expect("a published size");
-        StarNetConfig { classes: Some(classes), ..config }.init(device).expect("sizes")
+    fn net(size: StarNetSize, classes: usize, device: &Device) -> StarNet {
+        StarNetConfig { classes: Some(classes), ..size.config() }.init(device).expect("sizes")
     }
 
     #[test]
     fn published_counts_come_out() {
         // Parameters, multiply-adds and products of branches at 224 × 224, 1,000 classes; parameters for 10 classes.
         for (size, count, multiply_adds, stars, small) in [
-            ("s050", 542_728, 91_285_248, 357_504, 415_018),
-            ("s100", 1_043_280, 185_626_176, 784_000, 883_890),
-            ("s150", 1_560_616, 227_376_384, 733_824, 1_369_546),
-            ("s1", 2_869_168, 421_877_376, 1_618_176, 2_678_098),
-            ("s2", 3_682_024, 544_113_664, 1_505_280, 3_427_594),
-            ("s3", 5_750_792, 753_999_872, 2_207_744, 5_496_362),
-            ("s4", 7_482_728, 1_049_561_600, 3_261_440, 7_228_298),
+            (StarNetSize::S050, 542_728, 91_285_248, 357_504, 415_018),
+            (StarNetSize::S100, 1_043_280, 185_626_176, 784_000, 883_890),
+            (StarNetSize::S150, 1_560_616, 227_376_384, 733_824, 1_369_546),
+            (StarNetSize::S1, 2_869_168, 421_877_376, 1_618_176, 2_678_098),
+            (StarNetSize::S2, 3_682_024, 544_113_664, 1_505_280, 3_427_594),
+            (StarNetSize::S3, 5_750_792, 753_999_872, 2_207_744, 5_496_362),
+            (StarNetSize::S4, 7_482_728, 1_049_561_600, 3_261_440, 7_228_298),
         ] {
             let audit = Audit::of(&net(size, 1000, &Device::flex()), &[3, 224, 224]);
-            assert_eq!((audit.parameters, audit.multiply_adds), (count, multiply_adds), "{size}");
-            assert_eq!(audit.ciphertext_products, stars, "{size}");
-            assert!(!audit.activation_free && !audit.only_add_mul && audit.log2_degree.is_none(), "{size}");
-            assert_eq!(parameters(&net(size, 10, &Device::flex())), small, "{size}");
+            assert_eq!((audit.parameters, audit.multiply_adds), (count, multiply_adds), "{size:?}");
+            assert_eq!(audit.ciphertext_products, stars, "{size:?}");
+            assert!(!audit.activation_free && !audit.only_add_mul && audit.log2_degree.is_none(), "{size:?}");
+            assert_eq!(parameters(&net(size, 10, &Device::flex())), small, "{size:?}");
         }
     }
 
@@ -310,7 +350,7 @@ mod tests {
             1.517895014,
             -0.62875201,
         ];
-        let net = golden(net("s050", 10, &Device::flex()));
+        let net = golden(net(StarNetSize::S050, 10, &Device::flex()));
         let picture = (0..3 * 32 * 32).map(|i| (0.05 * f64::from(i)).sin()).collect();
         let picture = doubles(picture, [1, 3, 32, 32], &Device::flex());
         close(&numbers(plain(&net, picture.clone())), &wanted, 1e-8);
@@ -340,7 +380,7 @@ mod tests {
     #[test]
     fn gradients_are_those_of_the_definition() {
         let device = Device::flex().autodiff();
-        let net = single(net("s050", 3, &device));
+        let net = single(net(StarNetSize::S050, 3, &device));
         let picture = wave([2, 3, 96, 96], 0.11, &device);
         let loss = |out: Tensor<2>| (relu(out.clone()) + out.clone() * out).sum();
         let of = |net: &StarNet, out: Tensor<2>| {
@@ -364,12 +404,14 @@ mod tests {
     fn saved_and_loaded_it_is_the_same() {
         let device = Device::flex();
         let picture = wave([1, 3, 33, 47], 0.3, &device).cast(DType::F32);
-        saves_and_loads(net("s100", 4, &device), net("s100", 4, &device), |net| net.forward(picture.clone()));
+        saves_and_loads(net(StarNetSize::S100, 4, &device), net(StarNetSize::S100, 4, &device), |net| {
+            net.forward(picture.clone())
+        });
     }
 
     #[test]
     fn sizes_that_cannot_be_are_refused() {
-        let config = StarNetConfig::published("s1").expect("published");
+        let config = StarNetSize::S1.config();
         assert!(StarNetConfig { ratio: 0, ..config.clone() }.init(&Device::flex()).is_err());
         let error = StarNetConfig { classes: Some(0), ..config }.init(&Device::flex()).expect_err("no classes");
         assert_eq!(error.to_string(), "StarNet: classes is 0");

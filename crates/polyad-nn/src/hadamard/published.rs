@@ -1,0 +1,99 @@
+//! The published networks of the toolkit, by name, as [`Audit`](super::audit::Audit) sees them.
+
+use super::audit::{Audit, Describe};
+use super::correlation::starnet::{StarNetConfig, StarNetSize};
+use crate::error::{Error, Result};
+use burn::tensor::Device;
+
+/// Classes of ImageNet, for which the networks were published.
+const CLASSES: usize = 1000;
+
+/// A published network, as it was published.
+struct Published {
+    name: &'static str,
+    /// The smallest side of a picture, which also divides the sides that it takes where `divides` says so.
+    smallest: usize,
+    divides: bool,
+    make: fn(&Device) -> Result<Box<dyn Describe>>,
+}
+
+fn starnet(size: StarNetSize, device: &Device) -> Result<Box<dyn Describe>> {
+    Ok(Box::new(StarNetConfig { classes: Some(CLASSES), ..size.config() }.init(device)?))
+}
+
+/// A row of the table: the network takes pictures of any size.
+macro_rules! any_size {
+    ($name:literal, $make:expr) => {
+        Published { name: $name, smallest: 1, divides: false, make: $make }
+    };
+}
+
+const PUBLISHED: &[Published] = &[
+    any_size!("starnet-s1", |device| starnet(StarNetSize::S1, device)),
+    any_size!("starnet-s2", |device| starnet(StarNetSize::S2, device)),
+    any_size!("starnet-s3", |device| starnet(StarNetSize::S3, device)),
+    any_size!("starnet-s4", |device| starnet(StarNetSize::S4, device)),
+    any_size!("starnet-s050", |device| starnet(StarNetSize::S050, device)),
+    any_size!("starnet-s100", |device| starnet(StarNetSize::S100, device)),
+    any_size!("starnet-s150", |device| starnet(StarNetSize::S150, device)),
+];
+
+/// The names that [`audit`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PUBLISHED.iter().map(|network| network.name)
+}
+
+/// What the published network of that name costs and is, for a picture of `[3, height, width]`.
+///
+/// # Errors
+/// Where no network has that name, or the network takes no such pictures.
+pub fn audit(name: &str, input: [usize; 3]) -> Result<Audit> {
+    let known = || names().collect::<Vec<_>>().join(", ");
+    let network = PUBLISHED.iter().find(|network| network.name == name);
+    let network =
+        network.ok_or_else(|| Error::config("audit", format!("no network is called {name:?}; known: {}", known())))?;
+    let [channels, height, width] = input;
+    check_picture(input)?;
+    let fits = |side: usize| side >= network.smallest && (!network.divides || side.is_multiple_of(network.smallest));
+    if channels != 3 || !fits(height) || !fits(width) {
+        let sides = if network.divides { "sides that are multiples of" } else { "sides of at least" };
+        let problem = format!(
+            "a picture of {channels}x{height}x{width}; {name} takes 3 channels and {sides} {}",
+            network.smallest
+        );
+        return Err(Error::config("audit", problem));
+    }
+    Ok(Audit::of((network.make)(&Device::flex())?.as_ref(), &input))
+}
+
+/// Refuses pictures whose counts would not fit into a number.
+fn check_picture([_, height, width]: [usize; 3]) -> Result<()> {
+    const LARGEST: usize = 1 << 14;
+    match [height, width].into_iter().find(|side| *side > LARGEST) {
+        Some(side) => Err(Error::config("audit", format!("a side of {side}; at most {LARGEST}"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_known_and_its_layers_add_up() {
+        for name in names() {
+            let audit = audit(name, [3, 96, 96]).expect(name);
+            assert_eq!(audit.parameters, audit.layers.iter().map(|layer| layer.parameters).sum::<usize>(), "{name}");
+            assert!(audit.activation_bytes <= audit.peak_bytes && audit.multiply_adds > 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let error = audit("starnet-s5", [3, 96, 96]).expect_err("no such network").to_string();
+        assert!(error.contains("starnet-s5") && error.contains("starnet-s4"), "{error}");
+        let error = audit("starnet-s1", [4, 96, 96]).expect_err("four channels").to_string();
+        assert!(error.contains("4x96x96"), "{error}");
+        assert!(audit("starnet-s1", [3, 0, 96]).is_err() && audit("starnet-s1", [3, usize::MAX, 96]).is_err());
+    }
+}
