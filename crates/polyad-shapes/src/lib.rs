@@ -28,6 +28,7 @@ pub mod read;
 pub mod render;
 pub mod report;
 pub mod source;
+pub mod states;
 pub mod train;
 mod vector;
 pub mod view_set;

@@ -22,12 +22,13 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::model::{Definition, Header, InputNormalisation, Model};
 use crate::source::{Failure, Source};
+use crate::states::{self, States, Stored};
 use crate::vsformer::{ViewClassifier, VsFormer};
 use burn::module::Module;
 use features::Features;
 use polyad_nn::blocked::Precision;
 use run::{Clock, Run, Sample};
-use state::{Position, States};
+use state::Position;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result<Trained> {
     let mut recipe = Recipe::new(options)?;
     let states = States::of(out);
-    let stored: Option<state::Stored<Position>> = states.newest()?;
+    let stored: Option<Stored<Position>> = states.newest()?;
     if stored.is_some() && !options.resume {
         let folder = states.folder().display();
         return Err(Error::Invalid(format!("{folder}: an unfinished run; go on with --resume, or remove the folder")));
@@ -115,7 +116,7 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let (Some(best), Some(weights)) = (best, run.best.take()) else {
         return Err(Error::Model("no epoch was finished".into()));
     };
-    let network = state::restore(network, weights.to_vec())?;
+    let network = states::restore(network, weights.to_vec())?;
     let curve = run.position.curve.clone();
     let mut header = Header::new(recipe.architecture.clone(), recipe.render.clone(), Some(data.classes.clone()));
     header.input = input;
@@ -138,7 +139,7 @@ fn timeless(epoch: &Epoch) -> serde_json::Value {
 }
 
 /// All stages, from where the run is.
-fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&state::Stored<Position>>) -> Result<VsFormer> {
+fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&Stored<Position>>) -> Result<VsFormer> {
     let device = Run::device();
     let recipe = run.recipe;
     let classes = recipe.architecture.classes.unwrap_or_default();
@@ -197,16 +198,16 @@ fn beginning(recipe: &Recipe) -> Result<Beginning> {
     }
     // Burn draws weights when they are first looked at. Looked at now, they follow from the seed alone, and not from what a
     // run has drawn by the time that it comes to them, which is less if it was stopped before.
-    state::record(&network)?;
+    states::record(&network)?;
     let Some(path) = &recipe.begin else { return Ok(Beginning { network, input: recipe.input, identity: None }) };
     let model = Definition::named(path)?;
     let begin = model.network().initializer.clone().train();
     if model.header().architecture.dim == recipe.architecture.dim {
-        network.initializer = state::restore(network.initializer, state::record(&begin)?.to_vec())?;
+        network.initializer = states::restore(network.initializer, states::record(&begin)?.to_vec())?;
     } else {
         // The projection to another width is still to be learnt.
-        let weights = state::record(&begin.backbone)?;
-        network.initializer.backbone = state::restore(network.initializer.backbone, weights.to_vec())?;
+        let weights = states::record(&begin.backbone)?;
+        network.initializer.backbone = states::restore(network.initializer.backbone, weights.to_vec())?;
     }
     let header = model.header();
     Ok(Beginning { network, input: header.input, identity: Some(header.checksum.clone()) })
