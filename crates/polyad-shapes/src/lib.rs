@@ -23,7 +23,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod model;
 pub mod normalise;
-mod random;
+pub mod random;
 pub mod read;
 pub mod render;
 pub mod report;

@@ -1,9 +1,10 @@
-//! Numbers from a seed: splitmix64 over a counter, the same on every machine.
+//! Numbers from a seed: splitmix64 (Steele, Lea and Flood, 2014) over a counter, the same on every machine.
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A stream of numbers that a seed and a stream's number determine.
-pub(crate) struct Random {
+#[derive(Debug, Clone)]
+pub struct Random {
     state: u64,
 }
 
@@ -13,7 +14,13 @@ impl Random {
         Random { state: mix(seed ^ mix(stream.wrapping_add(GOLDEN))) }
     }
 
+    /// splitmix64 itself, from this state.
+    pub fn splitmix64(state: u64) -> Self {
+        Random { state }
+    }
+
     /// 64 random bits.
+    #[allow(clippy::should_implement_trait, reason = "a stream without end, of which an iterator would say `Option`")]
     pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state)
@@ -25,7 +32,7 @@ impl Random {
         low + (high - low) * unit
     }
 
-    /// A whole number from `low` to `high`, both included.
+    /// A whole number from `low` to `high`, both included; `low` must not be greater.
     pub fn count(&mut self, low: usize, high: usize) -> usize {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
@@ -36,6 +43,9 @@ impl Random {
     }
 
     /// One of these, all alike likely.
+    ///
+    /// # Panics
+    /// Where there are none.
     pub fn pick<T: Copy>(&mut self, these: &[T]) -> T {
         these[self.count(0, these.len() - 1)]
     }

@@ -28,6 +28,10 @@ pub struct Report {
     pub confusion: Option<Confusion>,
     /// Queries and what they found.
     pub neighbours: Vec<NeighbourRow>,
+    /// Tables with a heading each.
+    pub tables: Vec<Grid>,
+    /// Pictures in rows.
+    pub sheets: Vec<Sheet>,
     /// How it was made: name and value, as text. Settings, machine, times.
     pub details: Vec<(String, String)>,
 }
@@ -39,6 +43,28 @@ pub struct Confusion {
     pub classes: Vec<String>,
     /// `counts[truth][predicted]`; what is missing counts as 0.
     pub counts: Vec<Vec<u64>>,
+}
+
+/// A table: numbers to the right, as the reader's eye wants them.
+#[derive(Debug, Clone, Default)]
+pub struct Grid {
+    /// Over the table.
+    pub title: String,
+    /// A sentence under the title, or nothing.
+    pub note: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Rows of cells, the first of which names its row.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Rows of pictures.
+#[derive(Debug, Clone, Default)]
+pub struct Sheet {
+    /// Over the pictures.
+    pub title: String,
+    /// From top to bottom.
+    pub rows: Vec<Vec<Thumbnail>>,
 }
 
 /// A query and its neighbours.
@@ -74,6 +100,16 @@ impl Report {
             page.section("Confusion", matrix::to_html(confusion), "matrix");
         }
         page.section("Neighbours", self.neighbours.iter().map(row).collect::<String>(), "rows");
+        for grid in &self.tables {
+            page.section(&grid.title, html::grid(grid), "figures");
+        }
+        for sheet in &self.sheets {
+            let of = |row: &Vec<Thumbnail>| {
+                let figures: String = row.iter().map(thumbnail).collect();
+                format!("<div class=row>\n{figures}</div>\n")
+            };
+            page.section(&sheet.title, sheet.rows.iter().map(of).collect::<String>(), "sheet");
+        }
         page.section("Details", html::table(&self.details), "details");
         page.finish()
     }

@@ -1,6 +1,6 @@
 //! The report: stands alone, escapes what comes from outside, and bears empty and odd values.
 
-use polyad_shapes::report::{Chart, Confusion, Curve, NeighbourRow, Report, Scale, Thumbnail};
+use polyad_shapes::report::{Chart, Confusion, Curve, Grid, NeighbourRow, Report, Scale, Sheet, Thumbnail};
 
 fn curve(name: &str, points: &[[f64; 2]]) -> Curve {
     Curve { name: name.into(), points: points.to_vec() }
@@ -41,6 +41,13 @@ fn full() -> Report {
             query: thumbnail("bolt_1", b"Man", None),
             neighbours: vec![thumbnail("bolt_2", b"Ma", Some(true)), thumbnail("nut_1", b"M", Some(false))],
         }],
+        tables: vec![Grid {
+            title: "Each".into(),
+            note: "By hand.".into(),
+            columns: vec!["name".into(), "share".into()],
+            rows: vec![vec!["bolt".into(), "0.9".into()]],
+        }],
+        sheets: vec![Sheet { title: "Pictures".into(), rows: vec![vec![thumbnail("nut_2", b"Ma", None)]] }],
         details: vec![("seed".into(), "7".into())],
     }
 }
@@ -90,6 +97,8 @@ fn text_from_outside_is_escaped_everywhere() {
             query: Thumbnail { note: text(), ..thumbnail(evil, b"", None) },
             neighbours: vec![Thumbnail { note: text(), ..thumbnail(evil, b"", Some(true)) }],
         }],
+        tables: vec![Grid { title: text(), note: text(), columns: vec![text()], rows: vec![vec![text(); 2]] }],
+        sheets: vec![Sheet { title: text(), rows: vec![vec![thumbnail(evil, b"", None)]] }],
         details: pair(),
     }
     .to_html();

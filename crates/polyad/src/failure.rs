@@ -25,6 +25,15 @@ impl Exit {
     }
 }
 
+impl From<polyad_evidence::Error> for Failure {
+    fn from(error: polyad_evidence::Error) -> Self {
+        match error {
+            polyad_evidence::Error::Shapes(error) => error.into(),
+            other => Failure::failed(other.to_string()),
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {

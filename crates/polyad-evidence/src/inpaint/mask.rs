@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use image::RgbImage;
+use polyad_shapes::random::Random;
 use std::path::Path;
 
 /// The holes of a photograph.
@@ -15,22 +16,6 @@ pub struct Mask {
     pub holes: Vec<bool>,
 }
 
-/// The generator splitmix64 (Steele, Lea and Flood, 2014).
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> i64 {
-        (self.next() % n as u64) as i64
-    }
-}
-
 /// Side of the box that is cut out.
 pub const BOX: usize = 64;
 
@@ -39,13 +24,14 @@ impl Mask {
     /// with coordinates up to 48 pixels away, of radius four to ten.
     pub fn free_form(width: usize, height: usize, seed: u64) -> Mask {
         let mut mask = Mask { width, height, holes: vec![false; width * height] };
-        let mut random = SplitMix64(seed);
+        let mut random = Random::splitmix64(seed);
+        let mut below = |n: usize| random.count(0, n - 1) as i64;
         let mut missing = 0;
         while 5 * missing < width * height {
-            let (mut x, mut y) = (random.below(width), random.below(height));
-            let radius = 4 + random.below(7);
-            for _ in 0..3 + random.below(6) {
-                let (dx, dy) = (random.below(97) - 48, random.below(97) - 48);
+            let (mut x, mut y) = (below(width), below(height));
+            let radius = 4 + below(7);
+            for _ in 0..3 + below(6) {
+                let (dx, dy) = (below(97) - 48, below(97) - 48);
                 let to = ((x + dx).clamp(0, width as i64 - 1), (y + dy).clamp(0, height as i64 - 1));
                 mask.stroke((x, y), to, radius);
                 (x, y) = to;
@@ -60,8 +46,8 @@ impl Mask {
         if width < BOX || height < BOX {
             return Err(Error::Invalid(format!("a picture of {width} x {height} has no room for a box of {BOX}")));
         }
-        let mut random = SplitMix64(seed);
-        let (left, top) = (random.below(width - BOX + 1) as usize, random.below(height - BOX + 1) as usize);
+        let mut random = Random::splitmix64(seed);
+        let (left, top) = (random.count(0, width - BOX), random.count(0, height - BOX));
         let inside = |at: usize| {
             let (x, y) = (at % width, at / width);
             (left..left + BOX).contains(&x) && (top..top + BOX).contains(&y)
@@ -117,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_generator_is_splitmix64() {
-        let mut random = SplitMix64(0);
+        let mut random = Random::splitmix64(0);
         assert_eq!(
             [random.next(), random.next(), random.next()],
             [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]

@@ -248,5 +248,6 @@ fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -
             ("chosen epoch".into(), trained.best.epoch.to_string()),
             ("polyad".into(), env!("CARGO_PKG_VERSION").into()),
         ],
+        ..Report::default()
     })
 }

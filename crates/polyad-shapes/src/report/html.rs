@@ -1,5 +1,6 @@
 //! The frame of the page: head, style, sections, tables, escaping.
 
+use super::Grid;
 use std::fmt::Write;
 
 pub(super) struct Page {
@@ -64,6 +65,24 @@ pub(super) fn table(rows: &[(String, String)]) -> String {
         format!("<tr><th scope=row>{}</th><td>{}</td></tr>\n", escaped(name), escaped(value))
     };
     format!("<table>\n{}</table>\n", rows.iter().map(row).collect::<String>())
+}
+
+/// A table with named columns; empty without rows.
+pub(super) fn grid(grid: &Grid) -> String {
+    if grid.rows.is_empty() {
+        return String::new();
+    }
+    let heading: String = grid.columns.iter().map(|name| format!("<th scope=col>{}</th>", escaped(name))).collect();
+    let row = |cells: &Vec<String>| {
+        let cells = cells.iter().enumerate().map(|(index, cell)| match index {
+            0 => format!("<th scope=row>{}</th>", escaped(cell)),
+            _ => format!("<td>{}</td>", escaped(cell)),
+        });
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    };
+    let note = if grid.note.is_empty() { String::new() } else { format!("<p>{}</p>\n", escaped(&grid.note)) };
+    let rows: String = grid.rows.iter().map(row).collect();
+    format!("{note}<div class=scroll><table>\n<tr>{heading}</tr>\n{rows}</table></div>\n")
 }
 
 /// Text that is nothing but text, in an element or in a quoted attribute.

@@ -1,6 +1,7 @@
 //! Arguments of the commands of the Hadamard toolkit.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 /// Say what a network costs, and whether it is a polynomial
 #[derive(Debug, Args)]
@@ -32,4 +33,86 @@ fn picture(text: &str) -> Result<[usize; 3], String> {
     let sizes: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
     let wrong = || format!("{text:?} is not like 3x224x224");
     sizes.map_err(|_| wrong())?.try_into().map_err(|_| wrong())
+}
+
+/// Fill holes in photographs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad inpaint train photographs --out fill.model
+  polyad inpaint run scratched.png --model fill.model --mask mask.png --out whole.png
+  polyad inpaint evaluate photographs --model fill.model --out report
+
+The mask is white where the hole is, and as large as the photograph. Known pixels come back untouched. The model learns \
+what the harmonic fill (Laplace's equation) lacks.")]
+pub struct InpaintArgs {
+    #[command(subcommand)]
+    pub command: InpaintCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum InpaintCommand {
+    /// Learn from a folder of photographs
+    Train(InpaintTrainArgs),
+    /// Fill the holes of one photograph
+    Run(InpaintRunArgs),
+    /// Measure a model on the photographs that it has not learnt from
+    Evaluate(InpaintEvaluateArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct InpaintTrainArgs {
+    /// Folder of photographs, PNG or JPEG; those at the end, in byte order of names, are left for testing
+    pub folder: PathBuf,
+    /// The model to write
+    #[arg(long, value_name = "MODEL")]
+    pub out: PathBuf,
+    /// Convolutions that know of the hole: gated, by gates that are learnt; partial, by leaving it out
+    #[arg(long, default_value = "gated", value_parser = ["gated", "partial"])]
+    pub kind: String,
+    /// How many photographs are left for testing; 18 of 68, where it is left out
+    #[arg(long)]
+    pub test: Option<usize>,
+    /// Steps of training
+    #[arg(long, default_value_t = polyad_evidence::inpaint::InpaintRecipe::default().steps)]
+    pub steps: usize,
+    /// Crops a step
+    #[arg(long, default_value_t = polyad_evidence::inpaint::InpaintRecipe::default().batch)]
+    pub batch: usize,
+    /// Side of a crop
+    #[arg(long, default_value_t = polyad_evidence::inpaint::InpaintRecipe::default().crop)]
+    pub crop: usize,
+    /// Seed of crops, holes and first weights
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Go on with a run that was stopped
+    #[arg(long)]
+    pub resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InpaintRunArgs {
+    /// The photograph
+    pub image: PathBuf,
+    /// The model
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// White where the hole is
+    #[arg(long, value_name = "MASK.png")]
+    pub mask: PathBuf,
+    /// The picture to write
+    #[arg(long, value_name = "OUT.png")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct InpaintEvaluateArgs {
+    /// Folder of photographs; those that the model has learnt from are left out
+    pub folder: PathBuf,
+    /// The model
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Folder for report.html and sheet.png
+    #[arg(long, value_name = "REPORT")]
+    pub out: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ mod shapes;
 mod values;
 
 pub use attention::{AttendArgs, PlanArgs, Precision};
-pub use hadamard::AuditArgs;
+pub use hadamard::{AuditArgs, InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs, InpaintTrainArgs};
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
@@ -63,6 +63,7 @@ pub enum Command {
     Attend(AttendArgs),
     Plan(PlanArgs),
     Audit(AuditArgs),
+    Inpaint(InpaintArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Help(HelpArgs),

@@ -12,6 +12,7 @@ mod help;
 mod import;
 mod index;
 mod info;
+mod inpaint;
 mod models;
 mod plan;
 mod render;
@@ -42,6 +43,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Attend(args) => attend::run(&args, printer),
         Command::Plan(args) => plan::run(&args, printer),
         Command::Audit(args) => audit::run(&args, printer),
+        Command::Inpaint(args) => inpaint::run(&args, printer, job),
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),

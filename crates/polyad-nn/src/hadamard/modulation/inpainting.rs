@@ -429,7 +429,7 @@ mod tests {
                     *target = Param::from_tensor(Tensor::from_inner(value));
                     numbers(loss(&net))[0]
                 };
-                let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                let difference = (moved(1e-3) - moved(-1e-3)) / 2e-3;
                 assert!(
                     (slope - difference).abs() <= 0.02 * slope.abs().max(1.0),
                     "{kind:?} {name}: {slope}, {difference}"
