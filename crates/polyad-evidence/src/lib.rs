@@ -6,5 +6,6 @@
 pub mod error;
 pub mod inpaint;
 pub mod network_file;
+pub mod vqa;
 
 pub use error::{Error, Result};
