@@ -1,8 +1,7 @@
 //! Hyena: long convolutions and gates in turn (Poli et al., Hyena Hierarchy, arXiv 2302.10866).
 //!
-//! Filters are functions of t / M with a fixed maximum M, so that more tokens never change the values of earlier ones, and
-//! longer inputs are refused; public code scales t by the length it is made for and cuts longer inputs silently. Each of the
-//! N steps convolves and then gates, as in the paper; public code gates first, convolves N − 1 times and gates once more.
+//! Filters are functions of t / M with a fixed maximum M, which is part of what is learnt: another maximum would be another
+//! layer. Inputs that are longer are refused; public code cuts them silently.
 
 use super::fourier;
 use super::prefix::constant;
@@ -57,9 +56,9 @@ pub struct LongFilter {
 
 /// Tokens of the short convolution.
 const SHORT: usize = 3;
-/// Factor before each sine, the published one.
+/// Factor before each sine, so that filters begin with many periods.
 const FREQUENCY: f64 = 10.0;
-/// Where in the maximum the fastest and the slowest channel's window have fallen to 1/100; the published ones.
+/// Where in the maximum the fastest and the slowest channel's window have fallen to 1/100.
 const EXTENTS: [f64; 2] = [0.3, 1.5];
 
 impl HyenaConfig {
@@ -104,13 +103,11 @@ impl LongFilter {
         let x = constant((0..tokens * width).map(feature).collect(), [tokens, width], &weight);
         let sines = |x: Tensor<2>, layer: &Linear| layer.forward(x).mul_scalar(FREQUENCY).sin();
         let x = self.layers[last].forward(self.layers[..last].iter().fold(x, sines));
-        let decay = |filter: usize| {
-            let [fast, slow] = EXTENTS.map(|extent| 100f64.ln() / extent);
-            fast + (slow - fast) * filter as f64 / (filters - 1).max(1) as f64
-        };
-        let window = |index: usize| (-decay(index % filters) * position(index / filters)).exp();
-        let windows = constant((0..tokens * filters).map(window).collect(), [tokens, filters], &weight);
-        (x * windows).transpose()
+        let [fast, slow] = EXTENTS.map(|extent| 0.01f64.ln() / extent);
+        let rate = |filter: usize| fast + (slow - fast) * filter as f64 / (filters - 1).max(1) as f64;
+        let rates = constant((0..filters).map(rate).collect(), [1, filters], &weight);
+        let positions = constant((0..tokens).map(position).collect(), [tokens, 1], &weight);
+        (x * (positions * rates).exp()).transpose()
     }
 }
 

@@ -112,7 +112,8 @@ impl RunningSum {
 }
 
 impl PolyAttention {
-    /// A query that sees no key gives what the output makes of zeros.
+    /// A query that sees no key gives what the output makes of zeros. In training with a running mean some query must see
+    /// some key.
     ///
     /// # Shapes
     /// - `x`, output: `[n, tokens, channels]`
@@ -307,6 +308,22 @@ mod tests {
             gradients(golden(layer(config, &device)), input(&device), |layer, x| layer.forward(x, None));
             gradients(golden(layer(config, &device)), input(&device), |layer, x| layer.forward_causal(x));
         }
+    }
+
+    #[test]
+    fn in_training_the_batchs_mean_takes_part_in_gradients() {
+        let device = Device::flex().autodiff();
+        let mut layer = golden(layer(RUNNING, &device));
+        layer.running.as_mut().expect("running").training = Param::from_bool(true);
+        let loss = |x: Tensor<3>| {
+            let y = layer.forward_causal(x);
+            (y.clone() * wave(y.dims(), 0.37, &device)).sum()
+        };
+        let (x, along) = (input(&device).require_grad(), wave::<3>([2, 11, 6], 1.3, &device));
+        let gradient = x.grad(&loss(x.clone()).backward()).expect("takes part");
+        let slope = numbers((gradient * along.clone().inner()).sum());
+        let moved = |step: f64| numbers(loss(x.clone().detach() + along.clone() * step))[0];
+        close(&slope, &[(moved(1e-5) - moved(-1e-5)) / 2e-5], 1e-6);
     }
 
     #[test]
