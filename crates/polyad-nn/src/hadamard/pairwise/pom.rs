@@ -140,15 +140,15 @@ mod tests {
     #[test]
     fn worked_numbers_come_out() {
         let device = Device::flex();
-        let mut pom = double(PomConfig { channels: 1, inside: 1, degree: 2 }.init(&device).expect("sizes"));
+        let mut pom = double(PomConfig { channels: 1, inside: 1, degree: 3 }.init(&device).expect("sizes"));
         let parts = [(&mut pom.hidden, 2.0, 0.0), (&mut pom.gate, 1.0, 0.0), (&mut pom.output, 3.0, 1.0)];
         for (linear, weight, bias) in parts {
             linear.weight = Param::from_tensor(doubles(vec![weight], [1, 1], &device));
             linear.bias = Some(Param::from_tensor(doubles(vec![bias], [1], &device)));
         }
-        pom.coefficients = Param::from_tensor(doubles(vec![0.5, 0.25], [2, 1], &device));
-        // x = 1, -2, 4: h = 2, -0.04, 6 (cut off); h / 2 + h² / 4 = 2, -0.0196, 12, their mean 13.9804 / 3; gates 2/3, 1/6, 1.
-        let mean = 13.9804 / 3.0;
+        pom.coefficients = Param::from_tensor(doubles(vec![0.5, 0.25, 0.125], [3, 1], &device));
+        // x = 1, -2, 4: h = 2, -0.04, 6 (cut off); h / 2 + h² / 4 + h³ / 8 = 3, -0.019608, 39; gates 2/3, 1/6, 1.
+        let mean = (3.0 - 0.019608 + 39.0) / 3.0;
         let x = doubles(vec![1.0, -2.0, 4.0], [1, 3, 1], &device);
         let wanted = [2.0 / 3.0, 1.0 / 6.0, 1.0].map(|gate| 3.0 * gate * mean + 1.0);
         close(&numbers(pom.forward(x)), &wanted, 1e-14);
