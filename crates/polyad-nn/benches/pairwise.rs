@@ -257,6 +257,7 @@ fn main() -> Result<()> {
         list(&rivals),
         list(&curves)
     );
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/pairwise.json");
-    std::fs::write(&file, json).map_err(|error| Error::config("bench", format!("{}: {error}", file.display())))
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("pairwise.json"), json));
+    written.map_err(|error| Error::config("bench", format!("{}: {error}", folder.display())))
 }
