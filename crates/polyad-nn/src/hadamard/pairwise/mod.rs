@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`hydra`], [`poly_nl`], [`pom`], simple [`aft`] | none: linear in N, element by element | C or 3C numbers |
 //! | [`linear_attention`], [`cosformer`] | 2NCd, 4NCd for heads of d | d² or 2d² numbers a head |
-//! | local [`aft`] | none: N times the window, element by element | the window and 3C numbers |
+//! | local [`aft`] | 2NC times three windows, or three blocks of 32 | the window and 3C numbers |
 //! | [`focal`], [`large_kernel`] | N times their kernels, on images | – |
 //! | [`hyena`] | N log N, a Fourier transform | – |
 //! | full [`aft`], [`poly_attn`], [`gmlp`] | quadratic in N | all tokens so far |

@@ -1,6 +1,6 @@
 //! AFT-full: a learnt bias for each pair of positions.
 
-use super::{NOTHING, Weighted};
+use super::Weighted;
 use crate::error::{Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};
 use crate::hadamard::pairwise::projections::Projections;
@@ -19,8 +19,8 @@ pub struct AftFullConfig {
 
 /// `y_i = W_o (σ(q_i) ∘ Σ_j e^{k_j + w_ij} ∘ v_j / Σ_j e^{k_j + w_ij})`.
 ///
-/// Quadratic in the tokens, as a product of matrices: `e^{k_j + w_ij} = e^{w_ij} e^{k_j}`, each relative to its greatest. Right
-/// for keys of any size, as long as the biases of a query differ by less than 80 (single precision; 700 in double).
+/// Quadratic in the tokens, as a product of matrices. Right for keys of any size, as long as the biases of a query differ by
+/// less than 80 (single precision; 700 in double).
 #[derive(Module, Debug)]
 pub struct AftFull {
     /// Queries, keys, values and output.
@@ -52,35 +52,12 @@ impl AftFullConfig {
     }
 }
 
-/// Sums over all keys for each row of biases, `[queries, keys]`.
-fn seen_by_all(bias: Tensor<2>, keys: Tensor<3>, values: Tensor<3>) -> Weighted {
-    let channels = keys.dims()[2];
-    let greatest_bias = bias.clone().detach().max_dim(1);
-    let greatest_key = keys.clone().detach().max_dim(1);
-    let weights = (keys - greatest_key.clone()).exp();
-    let both = Tensor::cat(vec![weights.clone() * values, weights], 2);
-    let sums = (bias - greatest_bias.clone()).exp().unsqueeze::<3>().matmul(both);
-    Weighted {
-        greatest: greatest_bias.unsqueeze::<3>() + greatest_key,
-        numerator: sums.clone().narrow(2, 0, channels),
-        denominator: sums.narrow(2, channels, channels),
-    }
-}
-
-/// Sums over keys that are not later than the query: token i of both, `[tokens, tokens]` biases.
-fn seen_by_later(bias: Tensor<2>, keys: Tensor<3>, values: Tensor<3>) -> Weighted {
-    let [tokens, _] = bias.dims();
-    let later = bias.ones_like().triu(1) * NOTHING;
-    let exponents = keys.unsqueeze_dim::<4>(1) + (bias + later).reshape([1, tokens, tokens, 1]);
-    Weighted::groups(exponents, values.unsqueeze_dim(1))
-}
-
 impl AftFull {
-    /// Biases of queries from `start` on with keys from `first` on.
-    fn biases(&self, start: usize, queries: usize, first: usize, keys: usize) -> Tensor<2> {
+    /// Biases of queries from `start` on with keys from `first` on, `[1, queries, keys]`.
+    fn biases(&self, start: usize, queries: usize, first: usize, keys: usize) -> Tensor<3> {
         let ([maximum, _], end) = (self.bias.dims(), (start + queries).max(first + keys));
         assert!(end <= maximum, "full AFT: {end} tokens are more than the maximum of {maximum}");
-        self.bias.val().slice([start..start + queries, first..first + keys])
+        self.bias.val().slice([start..start + queries, first..first + keys]).unsqueeze()
     }
 
     /// # Shapes
@@ -91,7 +68,8 @@ impl AftFull {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [_, tokens, _] = x.dims();
         let [q, k, v] = self.projections.split(x);
-        let mean = seen_by_all(self.biases(0, tokens, 0, tokens), k, v).mean();
+        let bias = self.biases(0, tokens, 0, tokens);
+        let mean = Weighted::by_matrix(bias, k.unsqueeze_dim(1), v.unsqueeze_dim(1)).mean();
         self.projections.output.forward(sigmoid(q) * mean)
     }
 
@@ -125,12 +103,13 @@ impl AftFull {
         };
         let means = (start..start + tokens).step_by(BLOCK).map(|first| {
             let len = BLOCK.min(start + tokens - first);
-            let part = |x: &Tensor<3>, first, len| x.clone().narrow(1, first, len);
-            let near = seen_by_later(self.biases(first, len, first, len), part(&k, first, len), part(&v, first, len));
+            let part = |x: &Tensor<3>, first, len| x.clone().narrow(1, first, len).unsqueeze_dim::<4>(1);
+            let bias = self.biases(first, len, first, len);
+            let near = Weighted::by_pairs(bias, part(&k, first, len), part(&v, first, len));
             if first == 0 {
                 return near.mean();
             }
-            let far = seen_by_all(self.biases(first, len, 0, first), part(&k, 0, first), part(&v, 0, first));
+            let far = Weighted::by_matrix(self.biases(first, len, 0, first), part(&k, 0, first), part(&v, 0, first));
             far.merge(near).mean()
         });
         let means = Tensor::cat(means.collect(), 1);
@@ -216,11 +195,11 @@ mod tests {
     #[test]
     fn large_keys_do_not_overflow() {
         let device = Device::flex();
-        let tensor = |numbers: [f64; 4]| doubles(numbers.to_vec(), [1, 4, 1], &device).cast(DType::F32);
+        let tensor = |numbers: [f64; 4]| doubles(numbers.to_vec(), [1, 1, 4, 1], &device).cast(DType::F32);
         let (keys, values) = (tensor([-200.0, 200.0, 200.0, -200.0]), tensor([1.0, 2.0, 4.0, 8.0]));
-        let bias = Tensor::<2>::zeros([4, 4], &device);
-        assert_eq!(numbers(seen_by_all(bias.clone(), keys.clone(), values.clone()).mean()), [3.0; 4]);
-        assert_eq!(numbers(seen_by_later(bias, keys, values).mean()), [1.0, 2.0, 3.0, 3.0]);
+        let bias = Tensor::<3>::zeros([1, 4, 4], &device);
+        assert_eq!(numbers(Weighted::by_matrix(bias.clone(), keys.clone(), values.clone()).mean()), [3.0; 4]);
+        assert_eq!(numbers(Weighted::by_pairs(bias, keys, values).mean()), [1.0, 2.0, 3.0, 3.0]);
     }
 
     #[test]
