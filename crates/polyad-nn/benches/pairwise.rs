@@ -1,13 +1,14 @@
 //! Efficient pairwise operators against the number of tokens, beside PyTorch's softmax attention on as many threads:
 //! `cargo bench --workspace --bench pairwise [-- WORDS]`, the words being part of an operator's name.
 //!
-//! One input of 64 channels, single precision, no mask, the whole layer with its linear maps. A line: milliseconds of the
-//! best run for each length; the exponent of the time fitted to the last four lengths; and the lengths from which the
-//! operator is faster than attention alone, and than attention with its four linear maps. Lengths are left out where a run
-//! would take more than two seconds, or a learnt matrix of the tokens more than 256 MB. About three minutes on two cores.
+//! One input of 64 channels, single precision, no mask, the whole layer with its linear maps. A line: milliseconds of
+//! the best run for each length; the exponent of the time fitted to the last four lengths; and the lengths from which
+//! the operator is faster than attention alone, and than attention with its four linear maps. Lengths are left out
+//! where a run would take more than two seconds, or a learnt matrix of the tokens more than 256 MB. About three minutes
+//! on two cores.
 //!
-//! `pairwise_rivals.py` measures attention; `PYTHON` names a Python that has PyTorch, `RAYON_NUM_THREADS` the threads of both.
-//! Numbers are written to `target/pairwise.json`.
+//! `pairwise_rivals.py` measures attention; `PYTHON` names a Python that has PyTorch, `RAYON_NUM_THREADS` the threads
+//! of both. Numbers are written to `target/pairwise.json`.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use polyad_nn::hadamard::audit::{Audit, Describe};
@@ -253,7 +254,8 @@ fn main() -> Result<()> {
     }
     let list = |curves: &[Curve]| curves.iter().map(|curve| curve.json(&rivals)).collect::<Vec<_>>().join(",\n  ");
     let json = format!(
-        "{{\"threads\": {threads}, \"channels\": {CHANNELS}, \"tokens\": {LENGTHS:?},\n \"attention\": [\n  {}],\n \"operators\": [\n  {}]}}\n",
+        "{{\"threads\": {threads}, \"channels\": {CHANNELS}, \"tokens\": {LENGTHS:?},\n \
+         \"attention\": [\n  {}],\n \"operators\": [\n  {}]}}\n",
         list(&rivals),
         list(&curves)
     );

@@ -1,9 +1,9 @@
-"""Times PyTorch's softmax attention, one head, against the number of tokens, for the benchmark `pairwise`, which starts it.
+"""Times PyTorch's softmax attention of one head against the number of tokens; the benchmark `pairwise` starts it.
 
     python3 pairwise_rivals.py THREADS CHANNELS SECONDS PATIENCE TOKENS..
 
-Prints a line for attention alone and one for attention with its four linear maps: a name, a colon, and seconds of the best
-run for each number of tokens, up to where a run would take longer than PATIENCE. Any Python that has PyTorch will do.
+Prints a line for attention alone and one for attention with its four linear maps: a name, a colon, and seconds of the
+best run for each number of tokens, up to where a run would take longer than PATIENCE. Any Python with PyTorch will do.
 """
 
 import sys

@@ -1,8 +1,9 @@
-//! cosFormer: linear attention whose weights fall with the distance, by the cosine's addition theorem (Qin et al., cosFormer,
-//! arXiv 2202.08791).
+//! cosFormer: linear attention whose weights fall with the distance, by the cosine's addition theorem (Qin et al.,
+//! cosFormer, arXiv 2202.08791).
 //!
-//! M is fixed when the layer is made. Public code takes the length of the call, so that the weight of a pair changes with
-//! the tokens that follow: at a distance of 3 it is 0.383 for M = 4 and 0.831 for M = 8, and no stream could go on.
+//! M is fixed when the layer is made. Public code takes the length of the call, so that the weight of a pair changes
+//! with the tokens that follow: at a distance of 3 it is 0.383 for M = 4 and 0.831 for M = 8, and no stream could go
+//! on.
 
 use super::linear_attention::{self, KernelState, attend, attend_causally};
 use super::prefix::constant;
@@ -29,8 +30,8 @@ pub struct CosFormerConfig {
 
 /// `y_i = W_o (Σ_j a_ij v_j / (Σ_j a_ij + ε))` in each head, `a_ij = relu(q_i)·relu(k_j) cos(π(i − j) / 2M)`.
 ///
-/// With `q^c = relu(q) cos(πi / 2M)`, `q^s = relu(q) sin(πi / 2M)` and the same of k, `a_ij = q^c_i·k^c_j + q^s_i·k^s_j`: a
-/// kernel of 2d features. Linear in the tokens.
+/// With `q^c = relu(q) cos(πi / 2M)`, `q^s = relu(q) sin(πi / 2M)` and the same of k, `a_ij = q^c_i·k^c_j +
+/// q^s_i·k^s_j`: a kernel of 2d features. Linear in the tokens.
 #[derive(Module, Debug)]
 pub struct CosFormer {
     /// Queries, keys, values and output.

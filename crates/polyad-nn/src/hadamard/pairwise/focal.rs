@@ -1,8 +1,8 @@
-//! Focal modulation: each pixel is modulated by contexts of growing extent, which it gates (Yang et al., Focal Modulation
-//! Networks, arXiv 2203.11926).
+//! Focal modulation: each pixel is modulated by contexts of growing extent, which it gates (Yang et al., Focal
+//! Modulation Networks, arXiv 2203.11926).
 //!
-//! Gates are the numbers that the linear map gives, through no sigmoid. The contexts' sum is divided by their number only on
-//! request, as in public code.
+//! Gates are the numbers that the linear map gives, through no sigmoid. The contexts' sum is divided by their number
+//! only on request, as in public code.
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};

@@ -1,6 +1,7 @@
 //! Long convolutions of real signals by a Fourier transform that is made of products of matrices.
 //!
-//! Cooley and Tukey, Math. Comp. 19 (1965): a transform of length `r m` is, with `x[a, b]` number `m a + b` of the signal,
+//! Cooley and Tukey, Math. Comp. 19 (1965): a transform of length `r m` is, with `x[a, b]` number `m a + b` of the
+//! signal,
 //!
 //! ```text
 //! 1.  y[k, b] = Σ_a e^(−2πi ka / r) x[a, b]          a product with an r × r matrix
@@ -8,19 +9,20 @@
 //! 3.  a transform of length m of each row k
 //! ```
 //!
-//! and entry `(k, l)` of the result is number `k + r l` of the spectrum. Here `r` is at most 32 in every step, which makes `O(n
-//! log n)` multiply-adds, nearly all of them in matrix products. Spectra stay in the order in which they fall out: a product
-//! of two does not care, and the inverse goes the same steps back. Of a real signal only rows k ≤ r/2 of the first step are
-//! needed; the others are their conjugates.
+//! and entry `(k, l)` of the result is number `k + r l` of the spectrum. Here `r` is at most 32 in every step, which
+//! makes `O(n log n)` multiply-adds, nearly all of them in matrix products. Spectra stay in the order in which they
+//! fall out: a product of two does not care, and the inverse goes the same steps back. Of a real signal only rows k ≤
+//! r/2 of the first step are needed; the others are their conjugates.
 //!
-//! Written in Burn's operations: every device, both precisions, and gradients come for free. (Burn's own transform is not
-//! used: its roots of unity are in single precision also where the signal is in double.)
+//! Written in Burn's operations: every device, both precisions, and gradients come for free. (Burn's own transform is
+//! not used: its roots of unity are in single precision also where the signal is in double.)
 
 use super::prefix::constant;
 use burn::tensor::Tensor;
 use std::f64::consts::TAU;
 
-/// Log2 of the largest matrix: 32 × 32 complex, 64 × 64 real, 16 KiB in single precision, half of a core's level-1 cache.
+/// Log2 of the largest matrix: 32 × 32 complex, 64 × 64 real, 16 KiB in single precision, half of a core's level-1
+/// cache.
 const LARGEST: usize = 5;
 
 /// Lengths r of the steps of a transform of a power of two, the largest first.
@@ -30,7 +32,8 @@ fn radices(length: usize) -> Vec<usize> {
     (0..steps).map(|step| 1 << (bits + steps - 1 - step).div_euclid(steps)).collect()
 }
 
-/// Length of the transform that convolves `tokens` numbers without wrapping round: a power of two of at least `2 tokens − 1`.
+/// Length of the transform that convolves `tokens` numbers without wrapping round: a power of two of at least `2 tokens
+/// − 1`.
 fn padded(tokens: usize) -> usize {
     (2 * tokens - 1).next_power_of_two()
 }
@@ -65,8 +68,8 @@ struct Step {
     kept: usize,
     /// Numbers of a row, m.
     len: usize,
-    /// `[2 kept, 2 r]`, or `[2 kept, r]` in the first step. Rows are (k, part), in the last step (part, k), so that what
-    /// follows reads numbers that lie together; columns are (part, a).
+    /// `[2 kept, 2 r]`, or `[2 kept, r]` in the first step. Rows are (k, part), in the last step (part, k), so that
+    /// what follows reads numbers that lie together; columns are (part, a).
     forward: Tensor<2>,
     /// The way back, `[2 r, 2 kept]` or `[r, 2 kept]`.
     back: Tensor<2>,
@@ -267,7 +270,8 @@ mod tests {
 
     #[test]
     fn multiply_adds_are_almost_linear() {
-        // By hand for 512 tokens, a length of 1024 in two steps of 32: 34 · 1024 + 128 · 17 · 32 each way, 4 · 17 · 32 between.
+        // By hand for 512 tokens, a length of 1024 in two steps of 32: 34 · 1024 + 128 · 17 · 32 each way, 4 · 17 · 32
+        // between.
         assert_eq!(multiply_adds(512), 2 * (34 * 1024 + 128 * 17 * 32) + 4 * 17 * 32);
         // A thousand times the tokens in four steps: the first, of real numbers, costs half of each other one.
         let each = |tokens: usize| multiply_adds(tokens) as f64 / tokens as f64;

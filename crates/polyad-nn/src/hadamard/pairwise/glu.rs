@@ -1,8 +1,8 @@
-//! The family of gated linear units: one half of a linear map gates the other (Dauphin et al., arXiv 1612.08083; Shazeer, GLU
-//! Variants Improve Transformer, arXiv 2002.05202).
+//! The family of gated linear units: one half of a linear map gates the other (Dauphin et al., arXiv 1612.08083;
+//! Shazeer, GLU Variants Improve Transformer, arXiv 2002.05202).
 //!
-//! The *second* half gates, as in PyTorch's `glu`. Public codes differ: some gate by the first half, and Burn's `SwiGlu` has
-//! no output projection.
+//! The *second* half gates, as in PyTorch's `glu`. Public codes differ: some gate by the first half, and Burn's
+//! `SwiGlu` has no output projection.
 
 use crate::error::{Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};
@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn the_second_half_gates_as_in_pytorch() {
-        // import torch, torch.nn.functional as F; x = torch.sin(0.7 * (torch.arange(8, dtype=torch.float64) + 1)).view(2, 4)
+        // import torch, torch.nn.functional as F; t = torch.arange(8, dtype=torch.float64) + 1
+        // x = torch.sin(0.7 * t).view(2, 4)
         // F.glu(x); a, b = x.chunk(2, -1); a * F.relu(b); a * F.gelu(b); a * F.silu(b); a * b
         let x = wave([2, 4], 0.7, &Device::flex());
         for (gate, wanted) in GATES.into_iter().zip(GOLDEN) {

@@ -1,7 +1,8 @@
-//! gMLP: tokens are mixed by one learnt matrix, whose result gates (Liu et al., Pay Attention to MLPs, arXiv 2105.08050).
+//! gMLP: tokens are mixed by one learnt matrix, whose result gates (Liu et al., Pay Attention to MLPs,
+//! arXiv 2105.08050).
 //!
-//! The activation comes before the halves are split. The matrix begins near zero and its bias at 1, so that the gate does
-//! nothing at first; public codes draw the matrix with deviation 1e-6, or from ±0.001 / N.
+//! The activation comes before the halves are split. The matrix begins near zero and its bias at 1, so that the gate
+//! does nothing at first; public codes draw the matrix with deviation 1e-6, or from ±0.001 / N.
 
 use crate::error::{Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};

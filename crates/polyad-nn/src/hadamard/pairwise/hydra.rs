@@ -1,8 +1,8 @@
-//! Hydra: attention with as many heads as channels, which is one sum and two products (Bolya et al., Hydra Attention, arXiv
-//! 2209.07484).
+//! Hydra: attention with as many heads as channels, which is one sum and two products (Bolya et al., Hydra Attention,
+//! arXiv 2209.07484).
 //!
-//! Queries and keys are normalised over their channels, as in the paper; a port normalises over tokens. The length is taken
-//! of `|x|² + ε`, so that a token of zeros gives zeros, and gradients there are finite; another port has no ε.
+//! Queries and keys are normalised over their channels, as in the paper; a port normalises over tokens. The length is
+//! taken of `|x|² + ε`, so that a token of zeros gives zeros, and gradients there are finite; another port has no ε.
 
 use super::prefix;
 use super::projections::Projections;

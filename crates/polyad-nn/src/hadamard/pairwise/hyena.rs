@@ -1,7 +1,7 @@
 //! Hyena: long convolutions and gates in turn (Poli et al., Hyena Hierarchy, arXiv 2302.10866).
 //!
-//! Filters are functions of t / M with a fixed maximum M, which is part of what is learnt: another maximum would be another
-//! layer. Inputs that are longer are refused; public code cuts them silently.
+//! Filters are functions of t / M with a fixed maximum M, which is part of what is learnt: another maximum would be
+//! another layer. Inputs that are longer are refused; public code cuts them silently.
 
 use super::fourier;
 use super::prefix::constant;
@@ -29,8 +29,9 @@ pub struct HyenaConfig {
 
 /// `v ← x_i ∘ (h_i ∗ v + d_i ∘ v)` for i = 1..N, `y = W_o v`, `[x_1; ..; x_N; v] = short(W x)`.
 ///
-/// `short` is a causal convolution of three tokens in each channel. Causal by nature; `N log N` in the tokens; a polynomial of
-/// degree N + 1 of its input. It has no exact stream of constant state: each token needs all earlier ones.
+/// `short` is a causal convolution of three tokens in each channel. Causal by nature; `N log N` in the tokens; a
+/// polynomial of degree N + 1 of its input. It has no exact stream of constant state: each token needs all earlier
+/// ones.
 #[derive(Module, Debug)]
 pub struct Hyena {
     /// W, `[channels, (N + 1) · channels]`.

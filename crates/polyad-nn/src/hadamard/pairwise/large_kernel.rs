@@ -1,8 +1,8 @@
-//! Large kernel attention: a picture times a wide convolution of itself (Guo et al., Visual Attention Network, arXiv
-//! 2202.09741).
+//! Large kernel attention: a picture times a wide convolution of itself (Guo et al., Visual Attention Network,
+//! arXiv 2202.09741).
 //!
-//! The wide kernel is a depthwise one, a dilated depthwise one and a 1 × 1. The published 5 and 7 (dilation 3) reach over 23
-//! pixels, not the 21 of the text.
+//! The wide kernel is a depthwise one, a dilated depthwise one and a 1 × 1. The published 5 and 7 (dilation 3) reach
+//! over 23 pixels, not the 21 of the text.
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};

@@ -41,8 +41,8 @@ pub struct KernelState {
     pub keys: Tensor<4>,
 }
 
-/// Tokens of a causal block: within it all pairs are formed, before it there is only the state. Of the order of a head's
-/// channels, where pairs (`BLOCK · d` multiply-adds a token) and state (`d²`) cost alike.
+/// Tokens of a causal block: within it all pairs are formed, before it there is only the state. Of the order of a
+/// head's channels, where pairs (`BLOCK · d` multiply-adds a token) and state (`d²`) cost alike.
 const BLOCK: usize = 64;
 
 impl LinearAttentionConfig {
@@ -60,8 +60,8 @@ fn phi<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     relu(x.clone()) + x.clamp_max(0.0).exp()
 }
 
-/// `q_i Σ_j k_jᵀ v_j`, divided by `q_i·Σ_j k_j + ε` where there is an ε. Queries and keys come with their kernel's function
-/// applied.
+/// `q_i Σ_j k_jᵀ v_j`, divided by `q_i·Σ_j k_j + ε` where there is an ε. Queries and keys come with their kernel's
+/// function applied.
 ///
 /// # Shapes
 /// - `q`, `k`: `[n, heads, tokens, d]`
@@ -192,10 +192,14 @@ mod tests {
         let [q, k, v] = [0.7, 0.9, 1.1].map(|scale| into_heads(wave(scale), 2));
         #[rustfmt::skip]
         let wanted = [
-            0.942101372938109, 0.524289007151015, -0.466470452638574, 0.94373318228489, 0.500936224960924, -0.489287724837198,
-            0.937737319984012, 0.551136085589055, -0.437750938382272, 0.942037071181984, 0.524832922691554, -0.465912714923306,
-            -0.906039638865693, -0.157029817432134, 0.763583406594929, -0.899722732086826, -0.140040499462836, 0.77267907728914,
-            -0.894989717145132, -0.134453781558732, 0.773014289493047, -0.90603149012924, -0.157106759641188, 0.763505456483274,
+            0.942101372938109, 0.524289007151015, -0.466470452638574,
+            0.94373318228489, 0.500936224960924, -0.489287724837198,
+            0.937737319984012, 0.551136085589055, -0.437750938382272,
+            0.942037071181984, 0.524832922691554, -0.465912714923306,
+            -0.906039638865693, -0.157029817432134, 0.763583406594929,
+            -0.899722732086826, -0.140040499462836, 0.77267907728914,
+            -0.894989717145132, -0.134453781558732, 0.773014289493047,
+            -0.90603149012924, -0.157106759641188, 0.763505456483274,
         ];
         close(&numbers(attend(phi(q), phi(k), v, Some(0.01))), &wanted, 1e-12);
     }

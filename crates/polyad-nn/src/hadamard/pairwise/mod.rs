@@ -1,6 +1,7 @@
 //! Efficient pairwise operators: relatives of attention, most of which never hold a score for each pair of tokens.
 //!
-//! Most aggregate the tokens and modulate each by the result, `y_i = q_i ∘ Σ_j w_ij k_j ∘ v_j`. For N tokens of C channels:
+//! Most aggregate the tokens and modulate each by the result, `y_i = q_i ∘ Σ_j w_ij k_j ∘ v_j`. For N tokens of C
+//! channels:
 //!
 //! | layer | multiply-adds beside linear maps | streams with a state of |
 //! |---|---|---|
@@ -12,8 +13,8 @@
 //! | full [`aft`], [`poly_attn`], [`gmlp`] | quadratic in N | all tokens so far |
 //! | [`glu`] | none: each token alone | nothing |
 //!
-//! A layer that streams has `forward_causal`, where a token sees itself and earlier ones, and `forward_with_state`, which
-//! goes on where an earlier call stopped: the same numbers, however the tokens are cut into chunks.
+//! A layer that streams has `forward_causal`, where a token sees itself and earlier ones, and `forward_with_state`,
+//! which goes on where an earlier call stopped: the same numbers, however the tokens are cut into chunks.
 
 pub mod aft;
 pub mod cosformer;

@@ -1,9 +1,9 @@
-//! PolyAttn: attention whose weights are a fourth power instead of an exponential (Wang, Gordon and Chrysos, PolyNeXt, arXiv
-//! 2605.20839).
+//! PolyAttn: attention whose weights are a fourth power instead of an exponential (Wang, Gordon and Chrysos, PolyNeXt,
+//! arXiv 2605.20839).
 //!
-//! Rows are normalised by their own sums, or by a running mean of them: then the layer is only additions and multiplications
-//! at inference, of degree 9. The running mean is kept per visible key, so that it begins at 1 (keys and queries of zeros)
-//! and means the same for any number of tokens.
+//! Rows are normalised by their own sums, or by a running mean of them: then the layer is only additions and
+//! multiplications at inference, of degree 9. The running mean is kept per visible key, so that it begins at 1 (keys
+//! and queries of zeros) and means the same for any number of tokens.
 
 use super::projections::{Projections, divides, into_heads, out_of_heads};
 use crate::error::{Error, Result, nonzero};
@@ -93,7 +93,8 @@ impl PolyAttentionConfig {
 }
 
 impl RunningSum {
-    /// Divisors of rows of `weights`, `[n, heads, queries, keys]`, of which `visible` keys each, `[1, 1, queries, 1]`, count.
+    /// Divisors of rows of `weights`, `[n, heads, queries, keys]`, of which `visible` keys each, `[1, 1, queries, 1]`,
+    /// count.
     fn divisors(&self, weights: &Tensor<4>, visible: Tensor<4>) -> Tensor<4> {
         let heads = weights.dims()[1];
         let mean = if weights.device().is_autodiff() && self.training.is_enabled() {
@@ -112,8 +113,8 @@ impl RunningSum {
 }
 
 impl PolyAttention {
-    /// A query that sees no key gives what the output makes of zeros. In training with a running mean some query must see
-    /// some key.
+    /// A query that sees no key gives what the output makes of zeros. In training with a running mean some query must
+    /// see some key.
     ///
     /// # Shapes
     /// - `x`, output: `[n, tokens, channels]`

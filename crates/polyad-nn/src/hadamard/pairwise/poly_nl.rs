@@ -1,5 +1,5 @@
-//! Poly-NL: a non-local layer that is a polynomial of degree 3 and linear in the tokens (Babiloni et al., Poly-NL, arXiv
-//! 2107.02859).
+//! Poly-NL: a non-local layer that is a polynomial of degree 3 and linear in the tokens (Babiloni et al., Poly-NL,
+//! arXiv 2107.02859).
 //!
 //! α and β are learnt and begin at 1, as in the one public port; no code of the authors' is known.
 
@@ -125,8 +125,8 @@ mod tests {
         layer.third.weight = weight([1.0, 0.0, 2.0, 1.0]);
         layer.alpha = Param::from_tensor(doubles(vec![2.0], [1], &device));
         layer.beta = Param::from_tensor(doubles(vec![3.0], [1], &device));
-        // X W_1 = X, X W_2 = [[1, 3], [3, 2]], their products [[1, 6], [9, -2]], means (5, 2); times X: [[5, 4], [15, -2]];
-        // times W_3: [[13, 4], [11, -2]].
+        // X W_1 = X, X W_2 = [[1, 3], [3, 2]], their products [[1, 6], [9, -2]], means (5, 2); times X: [[5, 4], [15,
+        // -2]]; times W_3: [[13, 4], [11, -2]].
         let x = doubles(vec![1.0, 2.0, 3.0, -1.0], [1, 2, 2], &device);
         close(&numbers(layer.forward(x)), &[2.0 + 39.0, 4.0 + 12.0, 6.0 + 33.0, -2.0 - 6.0], 1e-14);
     }

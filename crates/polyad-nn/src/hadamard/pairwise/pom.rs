@@ -1,7 +1,7 @@
 //! PoM: every token is modulated by the mean of a polynomial of all (Picard et al., PoM, arXiv 2604.06129).
 //!
-//! The streamed mean weights each token alike; public code weights a chunk as one token, so that its result depends on how
-//! a stream is cut.
+//! The streamed mean weights each token alike; public code weights a chunk as one token, so that its result depends on
+//! how a stream is cut.
 
 use super::prefix::{self, MeanState};
 use crate::error::{Result, nonzero};
@@ -24,8 +24,8 @@ pub struct PomConfig {
 
 /// `y_i = W_o (σ(W_s x_i) ∘ mean_n Σ_p c_p ∘ h_n^p)`, `h = a(W_h x)`, p from 1 to P.
 ///
-/// σ is the hard sigmoid, `x / 6 + 1/2` between 0 and 1; a is a leaky ReLU of slope 0.01 kept between -0.1 and 6, which keeps
-/// powers small. Linear in the tokens.
+/// σ is the hard sigmoid, `x / 6 + 1/2` between 0 and 1; a is a leaky ReLU of slope 0.01 kept between -0.1 and 6, which
+/// keeps powers small. Linear in the tokens.
 #[derive(Module, Debug)]
 pub struct Pom {
     /// W_h, `[channels, inside]`.

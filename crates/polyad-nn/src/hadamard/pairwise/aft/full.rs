@@ -19,8 +19,8 @@ pub struct AftFullConfig {
 
 /// `y_i = W_o (σ(q_i) ∘ Σ_j e^{k_j + w_ij} ∘ v_j / Σ_j e^{k_j + w_ij})`.
 ///
-/// Quadratic in the tokens, as a product of matrices. Right for keys of any size, as long as the biases of a query differ by
-/// less than 80 (single precision; 700 in double).
+/// Quadratic in the tokens, as a product of matrices. Right for keys of any size, as long as the biases of a query
+/// differ by less than 80 (single precision; 700 in double).
 #[derive(Module, Debug)]
 pub struct AftFull {
     /// Queries, keys, values and output.
@@ -38,8 +38,8 @@ pub struct AftFullState {
     pub values: Tensor<3>,
 }
 
-/// Tokens of a causal block: within it exponentials are taken for each pair and channel, before it for each token and channel.
-/// With 32, the pairs' exponentials are as many as the multiply-adds of 32 earlier tokens.
+/// Tokens of a causal block: within it exponentials are taken for each pair and channel, before it for each token and
+/// channel. With 32, the pairs' exponentials are as many as the multiply-adds of 32 earlier tokens.
 const BLOCK: usize = 32;
 
 impl AftFullConfig {

@@ -21,8 +21,8 @@ pub struct AftLocalConfig {
 
 /// As AFT-full, `w_ij` being zero where `|i − j| ≥ s`.
 ///
-/// Linear in the tokens, times the window. Right for keys of any size, as long as the biases of a query and zero differ by less
-/// than 80 (single precision; 700 in double).
+/// Linear in the tokens, times the window. Right for keys of any size, as long as the biases of a query and zero differ
+/// by less than 80 (single precision; 700 in double).
 #[derive(Module, Debug)]
 pub struct AftLocal {
     /// Queries, keys, values and output.
@@ -34,7 +34,8 @@ pub struct AftLocal {
 /// What [`AftLocal`] remembers of the tokens so far.
 #[derive(Debug, Clone)]
 pub struct AftLocalState {
-    /// Keys and values of the newest `s − 1` tokens, or of all there are, `[n, ≤ s − 1, channels]`; `None` where s is 1.
+    /// Keys and values of the newest `s − 1` tokens, or of all there are, `[n, ≤ s − 1, channels]`; `None`
+    /// where s is 1.
     pub newest: Option<[Tensor<3>; 2]>,
     /// Sums over the tokens before those, `[n, 1, channels]`.
     pub earlier: Weighted,
@@ -66,7 +67,8 @@ fn two_before(prefixes: &Weighted, first: &Weighted) -> Weighted {
     if blocks <= 2 { start } else { start.cat(prefixes.narrow(0, blocks - 2)) }
 }
 
-/// Least tokens of a block: each is multiplied with two or three of them, by matrix products that should not be too small.
+/// Least tokens of a block: each is multiplied with two or three of them, by matrix products that should not be too
+/// small.
 const LEAST_BLOCK: usize = 32;
 
 impl AftLocal {
@@ -79,8 +81,8 @@ impl AftLocal {
         self.window().max(LEAST_BLOCK)
     }
 
-    /// Biases of `tokens` queries from number `start` on with the keys of three blocks, their own in the middle: `[blocks,
-    /// block, 3 · block]`.
+    /// Biases of `tokens` queries from number `start` on with the keys of three blocks, their own in the middle:
+    /// `[blocks, block, 3 · block]`.
     fn biases(&self, start: usize, tokens: usize) -> Tensor<3> {
         let ([maximum, offsets], end) = (self.bias.dims(), start + tokens);
         assert!(end <= maximum, "local AFT: {end} tokens are more than the maximum of {maximum}");
@@ -95,9 +97,11 @@ impl AftLocal {
         rows.reshape([count, block * (reach + 1)]).narrow(1, 0, block * reach).reshape([count, block, reach])
     }
 
-    /// `Σ_j e^{k_j + w_ij} ∘ v_j / Σ_j e^{k_j + w_ij}` for each token, the first being number `start`, behind sums over `earlier`.
+    /// `Σ_j e^{k_j + w_ij} ∘ v_j / Σ_j e^{k_j + w_ij}` for each token, the first being number `start`, behind sums over
+    /// `earlier`.
     ///
-    /// Keys in the blocks around a query's meet their biases as in AFT-full. Blocks further away have none, and come as sums.
+    /// Keys in the blocks around a query's meet their biases as in AFT-full. Blocks further away have none, and come as
+    /// sums.
     fn means(&self, k: Tensor<3>, v: Tensor<3>, start: usize, earlier: &Weighted, is_causal: bool) -> Tensor<3> {
         let ([n, tokens, channels], block) = (k.dims(), self.block());
         let bias = self.biases(start, tokens);

@@ -1,14 +1,14 @@
-//! Attention free transformer: every channel has its own weights for the tokens, `e^{k_j + w_ij}` (Zhai et al., An Attention
-//! Free Transformer, arXiv 2105.14103).
+//! Attention free transformer: every channel has its own weights for the tokens, `e^{k_j + w_ij}` (Zhai et al., An
+//! Attention Free Transformer, arXiv 2105.14103).
 //!
 //! | layer | `w_ij` | cost |
 //! |---|---|---|
 //! | [`AftFull`] | learnt for each pair of positions | quadratic in the tokens |
-//! | [`AftLocal`] | learnt within a window and zero outside, where pairs count all the same | linear, times the window |
+//! | [`AftLocal`] | learnt within a window, zero outside, where pairs count as well | linear, times the window |
 //! | [`AftSimple`] | zero | linear |
 //!
-//! All sums are relative to their greatest exponent, so that keys of any size are right; a public port has no such shift,
-//! and overflows in single precision from keys of 88 on.
+//! All sums are relative to their greatest exponent, so that keys of any size are right; a public port has no such
+//! shift, and overflows in single precision from keys of 88 on.
 
 mod full;
 mod local;
@@ -68,9 +68,9 @@ impl Weighted {
         Weighted { greatest: greatest.squeeze_dim(2), numerator, denominator: weights.sum_dim(2).squeeze_dim(2) }
     }
 
-    /// Sums over a block's keys for each of its queries, `[n, blocks · queries, channels]`, as a product of matrices: `e^{k_j +
-    /// w_ij} = e^{w_ij} e^{k_j}`, each relative to its greatest. Right for keys of any size, if all of them are seen and the
-    /// biases of a query differ by less than 80 (single precision; 700 in double).
+    /// Sums over a block's keys for each of its queries, `[n, blocks · queries, channels]`, as a product of matrices:
+    /// `e^{k_j + w_ij} = e^{w_ij} e^{k_j}`, each relative to its greatest. Right for keys of any size, if all of them
+    /// are seen and the biases of a query differ by less than 80 (single precision; 700 in double).
     ///
     /// # Shapes
     /// - `bias`: `[blocks, queries, keys]`
@@ -89,8 +89,8 @@ impl Weighted {
         }
     }
 
-    /// As [`by_matrix`](Self::by_matrix) for as many queries as keys, of which no later one is seen. An exponential for each
-    /// pair: beside a later key, those that are seen might vanish.
+    /// As [`by_matrix`](Self::by_matrix) for as many queries as keys, of which no later one is seen. An exponential for
+    /// each pair: beside a later key, those that are seen might vanish.
     fn by_pairs(bias: Tensor<3>, keys: Tensor<4>, values: Tensor<4>) -> Self {
         let [n, blocks, tokens, channels] = keys.dims();
         let later = bias.ones_like().triu(1) * NOTHING;
@@ -193,7 +193,8 @@ impl AftSimple {
         self.forward_with_state(x, None).0
     }
 
-    /// As [`forward_causal`](Self::forward_causal), for tokens that follow those of `state`, sums of `[n, 1, channels]`.
+    /// As [`forward_causal`](Self::forward_causal), for tokens that follow those of `state`, `[n, 1, channels]`
+    /// each.
     ///
     /// # Shapes
     /// - `x`, output: `[n, tokens, channels]`, at least one token
