@@ -15,6 +15,14 @@ pub struct Case {
     pub values: Vec<Vec<f32>>,
 }
 
+/// All rows, each with its certificate and how it was computed.
+pub struct Rows {
+    pub out: Vec<f32>,
+    pub certificate: Vec<f32>,
+    pub method: Vec<u8>,
+    pub summary: Summary,
+}
+
 /// Rows by polynomials, all of them certified.
 pub struct Found {
     pub out: Vec<f32>,
@@ -54,10 +62,11 @@ impl Case {
         self
     }
 
-    /// The same for some of the queries only, spread evenly.
+    /// The same for some of each head's queries only, spread evenly, and where those are among all rows.
     pub fn sample(&self, rows: usize) -> (Case, Vec<usize>) {
-        let d = self.problem.width;
-        let chosen: Vec<usize> = (0..rows).map(|i| i * self.problem.queries / rows).collect();
+        let (d, n) = (self.problem.width, self.problem.queries);
+        let heads = 0..self.problem.batch * self.problem.heads;
+        let chosen: Vec<usize> = heads.flat_map(|head| (0..rows).map(move |i| head * n + i * n / rows)).collect();
         let q = chosen.iter().flat_map(|row| &self.q[row * d..(row + 1) * d]).copied().collect();
         let problem = Problem { queries: rows, ..self.problem.clone() };
         (Case { problem, q, keys: self.keys.clone(), values: self.values.clone() }, chosen)
@@ -77,10 +86,9 @@ impl Case {
         (0..d).map(column).fold(0.0, f64::max)
     }
 
-    /// By polynomials of at most this degree; an error unless every row is certified within the tolerance.
-    pub fn polynomial(&self, degree: usize, level: Level) -> Result<Found> {
+    /// As the options say.
+    pub fn certified(&self, options: &Options, level: Level) -> Result<Rows> {
         let problem = &self.problem;
-        let options = options(degree);
         let (mut out, mut lse) = (vec![0.0; problem.out_numbers()], vec![0.0; problem.rows()]);
         let (mut certificate, mut lse_certificate) = (lse.clone(), lse.clone());
         let mut method = vec![0; problem.rows()];
@@ -91,7 +99,13 @@ impl Case {
             lse_certificate: &mut lse_certificate,
             method: &mut method,
         };
-        let summary = self.with_inputs(|inputs| certified(problem, inputs, &options, &mut to, level))?;
+        let summary = self.with_inputs(|inputs| certified(problem, inputs, options, &mut to, level))?;
+        Ok(Rows { out, certificate, method, summary })
+    }
+
+    /// By polynomials of at most this degree; an error unless every row is certified within the tolerance.
+    pub fn polynomial(&self, degree: usize, level: Level) -> Result<Found> {
+        let Rows { out, certificate, summary, .. } = self.certified(&options(degree), level)?;
         let certificate = certificate.iter().map(|x| f64::from(*x)).fold(0.0, f64::max) / self.greatest();
         assert!(summary.exact == 0 && certificate <= TOLERANCE * 1.0001, "{summary:?}, {certificate}");
         Ok(Found { out, certificate, summary })
