@@ -1,13 +1,12 @@
 //! Speed and certificate on the operands of trained networks, as `polyad-shapes`' example `operands` writes them.
 
-use crate::problems::{Case, Rows, best};
+use crate::problems::{Case, Rows};
 use crate::report::{Section, Table, seconds};
 use crate::svg::{grouped, short};
 use crate::{DEGREE, Setup};
 use polyad_attention::Result;
 use polyad_attention::polynomial::{Calibration, EXACT, Method, Options, POLYNOMIAL, Tolerance};
 use serde_json::json;
-use std::time::Instant;
 
 /// Errors that are allowed, as shares of a head's greatest `|v1 ∘ v2|`.
 const TOLERANCES: [f64; 2] = [1e-2, 1e-1];
@@ -134,13 +133,8 @@ pub fn section(setup: &Setup) -> Result<Section> {
                 calibration,
                 ..Options::new(method, Tolerance::Relative(tolerance))
             };
-            let start = Instant::now();
-            let found = case.certified(&options(Method::Polynomial), setup.level)?;
-            let mut time = start.elapsed().as_secs_f64();
-            if time < setup.patience {
-                let again = || case.certified(&options(Method::Polynomial), setup.level).map(drop);
-                time = time.min(best(setup.patience, again)?);
-            }
+            let mut found = case.certified(&options(Method::Polynomial), setup.level)?;
+            let time = found.seconds(setup.patience, setup.level)?;
             let plan = case.plan(&options(Method::Polynomial), setup.level)?;
             let auto = case.certified(&options(Method::Auto), setup.level)?.summary;
             let (summary, rows) = (found.summary, problem.rows());
