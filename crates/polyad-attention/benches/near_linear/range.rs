@@ -1,6 +1,6 @@
 //! Error, certificate, degree and time against the bound on scores: where almost linear ends.
 
-use crate::problems::{Case, TOLERANCE, best, largest, options};
+use crate::problems::{Case, TOLERANCE, largest, options};
 use crate::report::{Section, Table, seconds};
 use crate::svg::{Axis, Border, Line, Plot, Scale, grouped, short};
 use crate::{DEGREE, Setup};
@@ -119,7 +119,7 @@ fn measure(n: usize, setup: &Setup, table: &mut Table, all: &mut Vec<Value>) -> 
     for bound in BOUNDS.into_iter().filter(|bound| *bound < certified).chain([certified]) {
         let case = of(bound);
         let found = case.polynomial(DEGREE, setup.level)?;
-        let time = best(setup.patience, || case.polynomial(DEGREE, setup.level).map(drop))?;
+        let time = case.polynomial_seconds(DEGREE, setup.level, setup.patience)?;
         let error = error(&case, &found.out, setup)?;
         size.errors.measured(bound, error);
         size.certificates.measured(bound, found.certificate);

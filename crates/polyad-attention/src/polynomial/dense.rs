@@ -54,7 +54,6 @@ pub fn sums(axis: &Axis, columns: usize, basis: &Basis, squares: usize, level: L
         values: vec![0.0; basis.kept() * columns],
         squares: vec![0.0; low * columns],
     };
-    let squared: Vec<f32> = axis.values.iter().map(|v| v * v).collect();
     let (mut ones, mut values, mut squares) = (&mut sums.ones[..], &mut sums.values[..], &mut sums.squares[..]);
     let mut tasks = Vec::new();
     for block in basis.blocks(STATES) {
@@ -67,6 +66,7 @@ pub fn sums(axis: &Axis, columns: usize, basis: &Basis, squares: usize, level: L
     tasks.into_par_iter().with_max_len(1).for_each(|(block, ones, values, squares)| {
         let mut features = vec![0.0; STATES * TOKENS];
         let mut product = vec![0.0; STATES * columns];
+        let mut squared = vec![0.0; if squares.is_empty() { 0 } else { TOKENS * columns }];
         for first in (0..axis.stride).step_by(TOKENS) {
             let tokens = TOKENS.min(axis.stride - first);
             let lists = basis.lists(&block);
@@ -74,7 +74,9 @@ pub fn sums(axis: &Axis, columns: usize, basis: &Basis, squares: usize, level: L
             let out = &mut features[..block.len() * tokens];
             dispatch(level, Features { lists, channels, stride: axis.stride, tokens, out });
             dispatch(level, Total { features: &features, tokens, to: ones });
-            for (b, to) in [(&axis.values, &mut *values), (&squared, &mut *squares)] {
+            let of_tokens = &axis.values[first * columns..(first + tokens) * columns];
+            squared.iter_mut().zip(of_tokens).for_each(|(to, v)| *to = v * v);
+            for (b, to) in [(of_tokens, &mut *values), (&squared, &mut *squares)] {
                 if to.is_empty() {
                     continue;
                 }
@@ -85,7 +87,7 @@ pub fn sums(axis: &Axis, columns: usize, basis: &Basis, squares: usize, level: L
                     a: &features,
                     a_row: tokens,
                     a_column: 1,
-                    b: &b[first * columns..],
+                    b,
                     b_row: columns,
                     b_group: GROUP,
                     c_row: columns,

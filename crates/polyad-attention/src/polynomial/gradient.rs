@@ -7,8 +7,9 @@ use crate::forward::{forward, forward_workspace};
 use crate::layout::Places;
 use crate::polynomial::backward::{Back, Row as BackRow, Slopes};
 use crate::polynomial::certificate::Certified;
+use crate::polynomial::head::Head;
 use crate::polynomial::operands::times_power;
-use crate::polynomial::passes::{Head, Row};
+use crate::polynomial::passes::Row;
 use crate::polynomial::{Method, Options, Summary, unsupported};
 use crate::problem::{Inputs, Problem};
 use polyad_simd::Level;
@@ -73,15 +74,13 @@ pub fn certified_backward(
         let first = head.query_heads.start * problem.queries;
         let mut by_degree: BTreeMap<usize, Vec<(usize, Certified)>> = BTreeMap::new();
         let mut exact = Vec::new();
-        for (row, done) in head.rows(&mut Summary::default()) {
-            match done {
-                Row::Blind | Row::Sketched(..) => {}
-                Row::Certified(done) => {
-                    by_degree.entry(done.polynomial.coefficients.len() - 1).or_default().push((row - first, done));
-                }
-                Row::Exact(_) => exact.push(row),
+        head.rows(&mut Summary::default(), |row, done| match done {
+            Row::Blind | Row::Sketched(..) => {}
+            Row::Certified(done) => {
+                by_degree.entry(done.polynomial.coefficients.len() - 1).or_default().push((row - first, done));
             }
-        }
+            Row::Exact(_) => exact.push(row),
+        });
         for (degree, rows) in by_degree {
             let slopes = of_degree(&head, degree, &rows, upstream);
             add(&head, &channels, key_head, &slopes, to);
@@ -265,10 +264,10 @@ mod tests {
             Definition { q: vec![0.0; inputs.q.len()], keys: zeros(inputs.keys), values: zeros(inputs.values) };
         for key_head in 0..problem.batch * problem.key_heads {
             let head = Head::new(problem, inputs, &channels, key_head, options, Level::best());
-            for (row, done) in head.rows(&mut Summary::default()) {
-                let Row::Certified(done) = done else { continue };
+            head.rows(&mut Summary::default(), |row, done| {
+                let Row::Certified(done) = done else { return };
                 of_row(problem, inputs, &channels, (row, key_head), &done, upstream, &mut to);
-            }
+            });
         }
         to
     }

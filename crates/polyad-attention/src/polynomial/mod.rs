@@ -24,6 +24,7 @@ mod estimate;
 mod exact;
 mod features;
 mod gradient;
+mod head;
 mod minimax;
 mod operands;
 mod passes;
@@ -36,7 +37,8 @@ mod stream;
 use crate::error::{Result, check_length, problem as wrong};
 use crate::problem::{Inputs, Problem};
 use exact::Bounds;
-use passes::{Head, Row};
+use head::Head;
+use passes::Row;
 use plan::Found;
 use polyad_simd::Level;
 
@@ -229,8 +231,9 @@ pub fn unsupported(problem: &Problem, inputs: &Inputs<f32>) -> Option<&'static s
 /// `out` and `lse` of a problem within a tolerance, with a certificate for each row; with [`Method::Sketch`] an estimate
 /// of both, whatever the tolerance, and [`sampled_error`] to say how good it is.
 ///
-/// The same input gives the same bits on any number of threads. Memory of its own, beside the arrays: states of
-/// `order · rank · d_v` numbers and powers of some hundred queries.
+/// The same input gives the same bits on any number of threads. Memory of its own, beside the arrays: a copy of a head's
+/// queries, keys and values with some tens of bytes a token, states of `order · rank · d_v` numbers, and some thousand rows
+/// with their powers.
 ///
 /// # Cost
 /// `3 rank (n + Σ m) d_v` operations and as many again for the degree's choice; the exact kernel's for rows that need it.
@@ -267,49 +270,26 @@ pub fn certified(
     let by_polynomials = options.method != Method::Exact && why_not.is_none();
     let channels = problem.form.channels(problem.order(), problem.width);
     let mut summary = Summary::default();
-    let mut out = problem.out_places().cut(to.out);
-    let mut exact: Vec<usize> = Vec::new();
-    let mut bounds: Vec<(usize, Bounds)> = Vec::new();
+    let blind = match options.method {
+        Method::Sketch => SKETCH,
+        _ if by_polynomials => POLYNOMIAL,
+        _ => EXACT,
+    };
+    let mut writer = Writer { problem, to, blind, exact: Vec::new(), polynomial: 0, sketch: 0 };
     for key_head in 0..problem.batch * problem.key_heads {
         let head = || Head::new(problem, inputs, &channels, key_head, options, level);
-        let rows = match options.method {
-            Method::Sketch => sketch::rows(problem, inputs, &channels, key_head, options, level),
-            _ if by_polynomials => head().rows(&mut summary),
-            _ => head().all_exact(),
-        };
-        for (row, done) in rows {
-            match done {
-                Row::Blind => {
-                    out[row].fill(0.0);
-                    to.lse[row] = f32::NEG_INFINITY;
-                    (to.certificate[row], to.lse_certificate[row]) = (0.0, 0.0);
-                    to.method[row] = match options.method {
-                        Method::Sketch => SKETCH,
-                        _ if by_polynomials => POLYNOMIAL,
-                        _ => EXACT,
-                    };
-                }
-                Row::Certified(done) => {
-                    out[row].iter_mut().zip(&done.out).for_each(|(to, x)| *to = *x as f32);
-                    to.lse[row] = done.lse as f32;
-                    (to.certificate[row], to.method[row]) = (round_up(done.certificate), POLYNOMIAL);
-                    to.lse_certificate[row] = round_up(done.lse_certificate);
-                    summary.polynomial += 1;
-                }
-                Row::Sketched(done) => {
-                    out[row].iter_mut().zip(&done.out).for_each(|(to, x)| *to = *x as f32);
-                    (to.lse[row], to.method[row]) = (done.lse as f32, SKETCH);
-                    (to.certificate[row], to.lse_certificate[row]) = (f32::NAN, f32::NAN);
-                    (summary.sketch, summary.degree) = (summary.sketch + 1, sketch::degree(options));
-                }
-                Row::Exact(bound) => {
-                    exact.push(row);
-                    bounds.push((row, bound));
-                }
-            }
+        let take = |row: usize, done: Row| writer.write(row, done);
+        match options.method {
+            Method::Sketch => sketch::rows(problem, inputs, &channels, key_head, options, level, take),
+            _ if by_polynomials => head().rows(&mut summary, take),
+            _ => head().all_exact(take),
         }
     }
-    summary.exact = exact.len();
+    let Writer { to, mut exact, polynomial, sketch, .. } = writer;
+    summary = Summary { exact: exact.len(), polynomial, sketch, ..summary };
+    if sketch > 0 {
+        summary.degree = sketch::degree(options);
+    }
     let allowed = options.exact_rows * problem.rows() as f64;
     if options.method == Method::Polynomial && exact.len() as f64 > allowed {
         return wrong(format!(
@@ -322,10 +302,12 @@ pub fn certified(
         ));
     }
     if !exact.is_empty() {
-        exact.sort_unstable();
+        exact.sort_unstable_by_key(|(row, _)| *row);
+        let rows: Vec<usize> = exact.iter().map(|(row, _)| *row).collect();
+        let mut out = problem.out_places().cut(to.out);
         let mut workspace = vec![0.0; exact::workspace(problem)];
-        exact::rows(problem, inputs, &exact, &mut out, to.lse, &mut workspace, level);
-        for (row, bounds) in bounds {
+        exact::rows(problem, inputs, &rows, &mut out, to.lse, &mut workspace, level);
+        for (row, bounds) in exact {
             // What overflowed has no error that could be bounded.
             let finite = out[row].iter().all(|x| x.is_finite());
             let of = |bound: f64| if finite { round_up(bound) } else { f32::INFINITY };
@@ -334,6 +316,49 @@ pub fn certified(
         }
     }
     Ok(summary)
+}
+
+/// Puts rows where they belong as they come, in any order, and keeps which are for the exact kernel.
+struct Writer<'a, 'b> {
+    problem: &'a Problem,
+    to: &'a mut Outputs<'b>,
+    /// The method of rows that see nothing.
+    blind: u8,
+    exact: Vec<(usize, Bounds)>,
+    /// Rows of each.
+    polynomial: usize,
+    sketch: usize,
+}
+
+impl Writer<'_, '_> {
+    fn write(&mut self, row: usize, done: Row) {
+        match done {
+            Row::Blind => self.put(row, None, f64::NEG_INFINITY, (0.0, 0.0), self.blind),
+            Row::Certified(done) => {
+                let certificates = (round_up(done.certificate), round_up(done.lse_certificate));
+                self.put(row, Some(&done.out), done.lse, certificates, POLYNOMIAL);
+                self.polynomial += 1;
+            }
+            Row::Sketched(done) => {
+                self.put(row, Some(&done.out), done.lse, (f32::NAN, f32::NAN), SKETCH);
+                self.sketch += 1;
+            }
+            Row::Exact(bounds) => self.exact.push((row, bounds)),
+        }
+    }
+
+    /// `out`: zeros where there is nothing.
+    fn put(&mut self, row: usize, out: Option<&[f64]>, lse: f64, certificates: (f32, f32), method: u8) {
+        let places = self.problem.out_places();
+        let own = &mut self.to.out[places.start(row)..][..places.width];
+        match out {
+            Some(out) => own.iter_mut().zip(out).for_each(|(to, x)| *to = *x as f32),
+            None => own.fill(0.0),
+        }
+        self.to.lse[row] = lse as f32;
+        (self.to.certificate[row], self.to.lse_certificate[row]) = certificates;
+        self.to.method[row] = method;
+    }
 }
 
 /// The least number of single precision that is not below `x`.

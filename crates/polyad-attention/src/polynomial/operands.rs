@@ -9,6 +9,7 @@ use crate::form::Channels;
 use crate::prepare::counts;
 use crate::problem::{Inputs, Problem};
 use polyad_simd::LANES;
+use rayon::prelude::*;
 
 /// Half a unit in the last place of single precision.
 pub const UNIT: f64 = f32::EPSILON as f64 / 2.0;
@@ -68,8 +69,39 @@ pub struct Axis {
     squares: Vec<f64>,
     /// The greatest norm of a token's channels, of the order's power.
     norm: f64,
+    /// Whether all that counts is.
+    finite: bool,
     pub channel_powers: Vec<i32>,
     pub value_powers: Vec<i32>,
+}
+
+/// The least and the greatest of each column of some rows.
+struct Extremes {
+    low: Vec<f32>,
+    high: Vec<f32>,
+}
+
+impl Extremes {
+    fn new(columns: usize) -> Extremes {
+        Extremes { low: vec![f32::INFINITY; columns], high: vec![f32::NEG_INFINITY; columns] }
+    }
+
+    /// With another row among them.
+    fn extend(&mut self, row: &[f32]) {
+        self.low.iter_mut().zip(row).for_each(|(low, x)| *low = low.min(*x));
+        self.high.iter_mut().zip(row).for_each(|(high, x)| *high = high.max(*x));
+    }
+
+    /// As intervals divided by powers of two that leave nothing above 1, and the powers' exponents.
+    fn normalised(&self) -> (Vec<Interval>, Vec<i32>) {
+        let ends = self.low.iter().zip(&self.high);
+        let one = |(low, high): (&f32, &f32)| {
+            let range = Interval { low: f64::from(*low), high: f64::from(*high) };
+            let power = power_above(range.most());
+            (Interval { low: times_power(range.low, -power), high: times_power(range.high, -power) }, power)
+        };
+        ends.map(one).unzip()
+    }
 }
 
 /// All axes of a key head.
@@ -137,67 +169,65 @@ impl Axis {
     ) -> Axis {
         let batch = key_head / problem.key_heads;
         let all: Vec<bool> = (0..problem.keys[axis]).map(|j| counts(problem, inputs.hidden, batch, axis, j)).collect();
-        let tokens: Vec<usize> = (0..all.len()).filter(|j| all[*j] || !gathered).collect();
-        let (stride, columns) = (stride(tokens.len()), problem.value_width.next_multiple_of(LANES));
-        let row = |j: usize| key_head * problem.room(axis) + j;
+        let places: Vec<usize> = (0..all.len()).filter(|j| all[*j] || !gathered).collect();
+        let counts: Vec<bool> = places.iter().map(|j| all[*j]).collect();
+        let sum = |sum: &mut usize, counts: &bool| Some(std::mem::replace(sum, *sum + usize::from(*counts)));
+        let counted: Vec<usize> = counts.iter().chain(&[false]).scan(0, sum).collect();
+        let (stride, columns) = (stride(places.len()), problem.value_width.next_multiple_of(LANES));
         let (key_places, value_places) = (problem.key_places(axis), problem.value_places(axis));
+        let key = |j: usize, to: &mut [f32]| {
+            let token = key_places.row(inputs.keys[axis], key_head * problem.room(axis) + j);
+            channels.expand(axis + 1, 1.0, token, to);
+        };
+        let value = |j: usize| value_places.row(inputs.values[axis], key_head * problem.room(axis) + j);
+        let counting = || places.iter().copied().enumerate().filter(|(at, _)| counts[*at]);
+        let mut own = vec![0.0; channels.count()];
+        let mut wide = vec![0.0; problem.value_width];
+        let (mut of_channels, mut of_values) = (Extremes::new(own.len()), Extremes::new(wide.len()));
+        for (_, j) in counting() {
+            key(j, &mut own);
+            of_channels.extend(&own);
+            wide.iter_mut().zip(value(j)).for_each(|(to, x)| *to = x.wide());
+            of_values.extend(&wide);
+        }
+        let (channel_ranges, channel_powers) = of_channels.normalised();
+        let (mut value_ranges, mut value_powers) = of_values.normalised();
+        value_ranges.resize(columns, Interval { low: 0.0, high: 0.0 });
+        value_powers.resize(columns, 0);
         let mut made = Axis {
-            tokens: tokens.len(),
+            tokens: places.len(),
             stride,
             channels: vec![0.0; channels.count() * stride],
             values: vec![0.0; stride * columns],
-            counts: tokens.iter().map(|j| all[*j]).collect(),
-            counted: Vec::new(),
-            places: tokens.clone(),
-            channel_ranges: vec![Interval::EMPTY; channels.count()],
-            value_ranges: vec![Interval::EMPTY; columns],
             squares: vec![0.0; columns],
             norm: 0.0,
-            channel_powers: Vec::new(),
-            value_powers: Vec::new(),
+            finite: true,
+            channel_ranges,
+            value_ranges,
+            channel_powers,
+            value_powers,
+            places: Vec::new(),
+            counts: Vec::new(),
+            counted: Vec::new(),
         };
-        let mut own = vec![0.0; channels.count()];
-        for (at, j) in tokens.into_iter().enumerate().filter(|(_, j)| all[*j]) {
-            channels.expand(axis + 1, 1.0, key_places.row(inputs.keys[axis], row(j)), &mut own);
-            for (l, x) in own.iter().enumerate() {
+        let scaled = |x: f32, power: i32| times_power(f64::from(x), -power) as f32;
+        let seen = counted[places.len()].max(1) as f64;
+        // Once through memory for all that is wanted of a token: it is long out of the caches when the last token is done.
+        for (at, j) in counting() {
+            key(j, &mut own);
+            for (l, x) in own.iter_mut().enumerate() {
+                *x = scaled(*x, made.channel_powers[l]);
                 made.channels[l * stride + at] = *x;
-                made.channel_ranges[l] = made.channel_ranges[l].with(f64::from(*x));
             }
-            for (l, x) in value_places.row(inputs.values[axis], row(j)).iter().enumerate() {
-                made.values[at * columns + l] = x.wide();
-                made.value_ranges[l] = made.value_ranges[l].with(f64::from(x.wide()));
+            let values = &mut made.values[at * columns..][..columns];
+            for (l, (to, x)) in values.iter_mut().zip(value(j)).enumerate() {
+                *to = scaled(x.wide(), made.value_powers[l]);
+                made.squares[l] += f64::from(*to) * f64::from(*to) / seen;
             }
+            made.norm = made.norm.max(norm(own.iter().copied(), problem.order()));
+            made.finite &= own.iter().chain(&*values).all(|x| x.is_finite());
         }
-        made.value_ranges[problem.value_width..].fill(Interval { low: 0.0, high: 0.0 });
-        let sum = |sum: &mut usize, counts: &bool| Some(std::mem::replace(sum, *sum + usize::from(*counts)));
-        made.counted = made.counts.iter().chain(&[false]).scan(0, sum).collect();
-        made.normalise(columns);
-        let of_token = |t: usize| norm((0..channels.count()).map(|l| made.channels[l * stride + t]), problem.order());
-        made.norm = (0..made.tokens).map(of_token).fold(0.0, f64::max);
-        made
-    }
-
-    fn normalise(&mut self, columns: usize) {
-        let powers = |ranges: &mut Vec<Interval>| -> Vec<i32> {
-            let powers: Vec<i32> = ranges.iter().map(|range| power_above(range.most())).collect();
-            for (range, power) in ranges.iter_mut().zip(&powers) {
-                *range = Interval { low: times_power(range.low, -power), high: times_power(range.high, -power) };
-            }
-            powers
-        };
-        self.channel_powers = powers(&mut self.channel_ranges);
-        self.value_powers = powers(&mut self.value_ranges);
-        let scaled = |x: &mut f32, power: i32| *x = times_power(f64::from(*x), -power) as f32;
-        for (channel, power) in self.channels.chunks_exact_mut(self.stride.max(1)).zip(&self.channel_powers) {
-            channel.iter_mut().for_each(|x| scaled(x, *power));
-        }
-        let seen = self.seen().max(1) as f64;
-        for row in self.values.chunks_exact_mut(columns) {
-            for (l, x) in row.iter_mut().enumerate() {
-                scaled(x, self.value_powers[l]);
-                self.squares[l] += f64::from(*x) * f64::from(*x) / seen;
-            }
-        }
+        Axis { places, counts, counted, ..made }
     }
 
     /// Tokens that count.
@@ -207,10 +237,8 @@ impl Axis {
 
     fn usable(&self) -> bool {
         let mut ranges = self.channel_ranges.iter().chain(&self.value_ranges);
-        ranges.all(|range| range.low.is_finite() && range.high.is_finite())
-            && self.seen() > 0
-            // A number that is none is in no range.
-            && self.channels.iter().chain(&self.values).all(|x| x.is_finite())
+        // A number that is none is in no range.
+        self.finite && self.seen() > 0 && ranges.all(|range| range.low.is_finite() && range.high.is_finite())
     }
 }
 
@@ -223,7 +251,11 @@ impl KeyHead {
         key_head: usize,
         gathered: bool,
     ) -> KeyHead {
+        // A few tokens are done before another thread would have begun.
+        let few = problem.keys.iter().sum::<usize>() < 2048;
         let axes: Vec<Axis> = (0..problem.keys.len())
+            .into_par_iter()
+            .with_min_len(if few { problem.keys.len() } else { 1 })
             .map(|axis| Axis::new(problem, inputs, channels, (axis, key_head), gathered))
             .collect();
         let columns = problem.value_width.next_multiple_of(LANES);

@@ -209,7 +209,7 @@ fn polynomial(degree: usize, reach: Option<Reach>, square: Option<f64>) -> (Vec<
     }
 }
 
-/// All rows of a key head, as indices among all rows.
+/// Gives each row of a key head to `take`, with its index among all rows.
 pub fn rows(
     problem: &Problem,
     inputs: &Inputs<f32>,
@@ -217,12 +217,13 @@ pub fn rows(
     key_head: usize,
     options: &Options,
     level: Level,
-) -> Vec<(usize, Row)> {
+    mut take: impl FnMut(usize, Row),
+) {
     let key = KeyHead::new(problem, inputs, channels, key_head, true);
     let count = problem.heads / problem.key_heads * problem.queries;
     let first = key_head * count;
     if key.axes.iter().any(|axis| axis.seen() == 0) {
-        return (first..first + count).map(|row| (row, Row::Blind)).collect();
+        return (first..first + count).for_each(|row| take(row, Row::Blind));
     }
     let (width, d) = (problem.value_width, channels.count());
     let draw = Draw { seed: options.seed, order: problem.order(), channels: d, features: options.features };
@@ -250,5 +251,5 @@ pub fn rows(
     };
     let begins: Vec<usize> = (0..count).step_by(TOKENS).collect();
     let done: Vec<Vec<(usize, Row)>> = begins.into_par_iter().with_max_len(1).map(of_some).collect();
-    done.into_iter().flatten().collect()
+    done.into_iter().flatten().for_each(|(row, done)| take(row, done));
 }
