@@ -85,7 +85,8 @@ const AT_ONCE: usize = 250;
 /// # Errors
 /// Where the state is of another study, or a network cannot be made.
 pub fn study(questions: &Questions, study: &Study, state: &Path, job: Job<'_>) -> Result<Outcome> {
-    if study.widths.is_empty() || study.widths.contains(&0) || study.seeds == 0 || study.epochs * study.eye_epochs == 0 {
+    if study.widths.is_empty() || study.widths.contains(&0) || study.seeds == 0 || study.epochs * study.eye_epochs == 0
+    {
         return Err(Error::Invalid(format!("{study:?}: nothing to try")));
     }
     let mut runs = begin(questions, study, state)?;
@@ -97,7 +98,8 @@ pub fn study(questions: &Questions, study: &Study, state: &Path, job: Job<'_>) -
             .into_iter()
             .flat_map(|kind| study.widths.iter().map(move |width| (kind, *width)))
             .filter(|(kind, width)| {
-                let is_it = |trial: &Trial| (trial.fusion.as_str(), trial.width, trial.seed) == (kind.name(), *width, seed);
+                let is_it =
+                    |trial: &Trial| (trial.fusion.as_str(), trial.width, trial.seed) == (kind.name(), *width, seed);
                 !runs.trials.iter().any(is_it)
             })
             .collect();
@@ -313,8 +315,10 @@ fn cosine(done: f64) -> f64 {
 
 /// Pictures from -1 to 1.
 fn picture_tensor(questions: &Questions, part: &Part, places: &[usize], device: &Device) -> Tensor<4> {
-    let numbers: Vec<f32> =
-        places.iter().flat_map(|place| part.pictures[*place].iter().map(|value| f32::from(*value) / 127.5 - 1.0)).collect();
+    let numbers: Vec<f32> = places
+        .iter()
+        .flat_map(|place| part.pictures[*place].iter().map(|value| f32::from(*value) / 127.5 - 1.0))
+        .collect();
     let side = questions.side;
     Tensor::from_data(TensorData::new(numbers, [places.len(), 3, side, side]), device)
 }

@@ -116,3 +116,33 @@ pub struct InpaintEvaluateArgs {
     #[arg(long, value_name = "REPORT")]
     pub out: Option<PathBuf>,
 }
+
+/// Find which fusion of words and picture answers questions about pictures
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad vqa easy-vqa --out report
+
+DIR is laid out as easy-VQA is: answers.txt, and train and test with questions.json and images. The eyes learn once, with \
+a wide head that puts words and picture side by side; then every fusion learns on what they see, at several widths, with \
+as many parameters as the plain product of that width. REPORT holds report.html and trials.json; stopped, it goes on \
+where it was.")]
+pub struct VqaArgs {
+    /// Folder of pictures and questions
+    pub folder: PathBuf,
+    /// Folder for report.html and trials.json
+    #[arg(long, value_name = "REPORT")]
+    pub out: PathBuf,
+    /// Widths of the plain product
+    #[arg(long, value_delimiter = ',', default_value = "2,4,8,16")]
+    pub widths: Vec<usize>,
+    /// Runs of each fusion and width
+    #[arg(long, default_value_t = polyad_evidence::vqa::Study::default().seeds)]
+    pub seeds: u64,
+    /// Passes over the questions with each fusion
+    #[arg(long, default_value_t = polyad_evidence::vqa::Study::default().epochs)]
+    pub epochs: usize,
+    /// Passes over the pictures that teach the eyes
+    #[arg(long, default_value_t = polyad_evidence::vqa::Study::default().eye_epochs)]
+    pub eye_epochs: usize,
+}

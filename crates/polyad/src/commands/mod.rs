@@ -20,6 +20,7 @@ mod score;
 mod search;
 mod sources;
 mod train;
+mod vqa;
 
 use crate::args::Command;
 use crate::failure::{Exit, Result};
@@ -43,6 +44,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Attend(args) => attend::run(&args, printer),
         Command::Plan(args) => plan::run(&args, printer),
         Command::Audit(args) => audit::run(&args, printer),
+        Command::Vqa(args) => vqa::run(&args, printer, job),
         Command::Inpaint(args) => inpaint::run(&args, printer, job),
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
