@@ -64,7 +64,7 @@ pub fn single<M: Module>(module: M) -> M {
     module.map(&mut Cast(DType::F32))
 }
 
-/// Adds `step` times a fixed direction to all parameters.
+/// Adds `step` times a fixed direction to all parameters, but not to running statistics.
 struct Along {
     seed: f64,
     step: f64,
@@ -80,6 +80,9 @@ impl ModuleMapper for Along {
         let (id, tensor, mapper) = param.consume();
         let along: Vec<f64> = direction(self.seed, self.count, tensor.shape().num_elements()).collect();
         self.count += 1;
+        if !tensor.is_require_grad() {
+            return Param::from_mapped_value(id, tensor, mapper);
+        }
         let along = doubles(along, tensor.dims(), &tensor.device()).mul_scalar(self.step);
         renewed(id, tensor.detach() + along, mapper)
     }
