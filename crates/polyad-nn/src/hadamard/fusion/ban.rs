@@ -179,7 +179,10 @@ impl Glimpse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hadamard::check::{close, double, golden, gradients, numbers, parameters, saves_and_loads, wave};
+    use crate::hadamard::check::{
+        close, double, golden, gradients, numbers, parameters, saves_and_loads, single, wave,
+    };
+    use burn::tensor::DType;
 
     const CONFIG: BanConfig = BanConfig { a: 4, b: 3, hidden: 2, glimpses: 2 };
 
@@ -276,6 +279,9 @@ mod tests {
         let regions = || mask([[false; 5], [true, false, false, false, false]], &device);
         let attention = layer.attention(x.clone(), y.clone(), regions(), None);
         close(&numbers(attention.sum_dim(3).sum_dim(2)), &[0.0, 0.0, 1.0, 1.0], 1e-14);
+        let (x32, y32) = (x.clone().cast(DType::F32), y.clone().cast(DType::F32));
+        let attention = single(layer.clone()).attention(x32, y32, regions(), None);
+        close(&numbers(attention.sum_dim(3).sum_dim(2)), &[0.0, 0.0, 1.0, 1.0], 1e-6);
         let x = x.require_grad();
         let seen = layer.forward(x.clone(), y.clone(), regions(), None);
         close(&numbers(seen.clone().narrow(0, 0, 1)), &numbers(y.narrow(0, 0, 1)), 0.0);

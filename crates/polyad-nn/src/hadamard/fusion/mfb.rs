@@ -76,18 +76,21 @@ impl Mfb {
     /// - `y`: `[n, b]`
     /// - output: `[n, o]`
     pub fn forward(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        let mut z: Option<Tensor<2>> = None;
-        let blocks = self.x.iter().zip(&self.y).map(|(u, v)| {
-            let product = u.forward(x.clone()) * v.forward(y.clone());
-            let product = match z.take() {
-                Some(before) => product * before,
-                None => product,
-            };
-            let product = self.dropout.forward(product);
-            z = Some(product.clone());
-            signed_root_of_unit_length(self.pooled(product))
-        });
+        let blocks = self.products(x, y).into_iter().map(|z| signed_root_of_unit_length(self.pooled(z)));
         self.output.forward(Tensor::cat(blocks.collect(), 1))
+    }
+
+    /// The `z_i`, each `[n, h k]`.
+    fn products(&self, x: Tensor<2>, y: Tensor<2>) -> Vec<Tensor<2>> {
+        let mut products: Vec<Tensor<2>> = Vec::new();
+        for (u, v) in self.x.iter().zip(&self.y) {
+            let mut z = u.forward(x.clone()) * v.forward(y.clone());
+            if let Some(before) = products.last() {
+                z = z * before.clone();
+            }
+            products.push(self.dropout.forward(z));
+        }
+        products
     }
 
     /// `[n, h k]` to `[n, h]`.
@@ -169,16 +172,24 @@ mod tests {
     }
 
     #[test]
-    fn dropout_is_of_training() {
+    fn in_training_a_dropped_product_is_missing_from_all_later_blocks() {
         let device = Device::flex().autodiff();
-        let layer = MfbConfig { dropout: 0.5, ..MFB }.init(&device).expect("sizes");
-        let (x, y) = (Tensor::ones([50, 5], &device), Tensor::ones([50, 4], &device));
-        let spread = |out: Tensor<2>| {
-            let out = numbers(out);
-            out.iter().step_by(2).fold(0.0f64, |most, number| most.max((number - out[0]).abs()))
+        let layer = MfbConfig { dropout: 0.5, ..MFH }.init(&device).expect("sizes");
+        let (x, y) = (Tensor::ones([100, 5], &device), Tensor::ones([100, 4], &device));
+        let zeros = |products: Vec<Tensor<2>>| -> Vec<Vec<bool>> {
+            products.into_iter().map(|z| numbers(z).into_iter().map(|z| z == 0.0).collect()).collect()
         };
-        assert!(spread(layer.forward(x.clone(), y.clone())) > 1e-3);
-        assert!(spread(layer.valid().forward(x.inner(), y.inner())) < 1e-6);
+        let count = |dropped: &[bool]| dropped.iter().filter(|dropped| **dropped).count();
+        let dropped = zeros(layer.products(x.clone(), y.clone()));
+        for (before, after) in dropped.iter().zip(&dropped[1..]) {
+            assert!(before.iter().zip(after).all(|(before, after)| *after || !before));
+        }
+        // Half of 600, then half of what is left: within five standard deviations of 12.
+        for (dropped, expected) in dropped.iter().zip([300, 450, 525]) {
+            assert!(count(dropped).abs_diff(expected) < 60, "{} of 600 dropped", count(dropped));
+        }
+        let kept = zeros(layer.valid().products(x.inner(), y.inner()));
+        assert!(kept.iter().all(|dropped| count(dropped) == 0));
     }
 
     #[test]
