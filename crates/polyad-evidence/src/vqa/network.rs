@@ -6,7 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use polyad_nn::backbone::small::{SmallNet, SmallNetConfig};
-use polyad_nn::hadamard::fusion::{Fusion, FusionConfig};
+use polyad_nn::hadamard::fusion::any::{Fusion, FusionConfig};
 
 /// Numbers of a picture.
 pub const PICTURE: usize = 64;

@@ -7,13 +7,15 @@ use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use polyad_nn::hadamard::fusion::{FusionConfig, FusionKind};
+use polyad_nn::hadamard::fusion::any::{FusionConfig, FusionKind};
 use polyad_shapes::job::Job;
 use polyad_shapes::random::Random;
+use polyad_shapes::states::record;
 use polyad_shapes::whole_file;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// What is tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -223,6 +225,19 @@ fn right_by_looker(questions: &Questions, part: &Part, chosen: &[usize], network
         .sum()
 }
 
+/// The fusion that has about as many parameters as the plain product of this width. Sums are of few products, so that narrow
+/// budgets are met, and nothing is dropped: fusions differ in what they compute alone.
+fn fusion(kind: FusionKind, width: usize, answers: usize) -> Result<FusionConfig> {
+    let of = |kind| FusionConfig {
+        rank: 2,
+        pool: 2,
+        chunks: 2,
+        dropout: 0.0,
+        ..FusionConfig::new(kind, [PICTURE, QUESTION], width, answers)
+    };
+    Ok(of(kind).with_parameters(of(FusionKind::Product).parameters())?)
+}
+
 /// Learns one fusion on what the eyes saw.
 fn answer(
     questions: &Questions,
@@ -234,16 +249,15 @@ fn answer(
 ) -> Result<Trial> {
     let device = Device::flex().autodiff();
     let answers = questions.answers.len();
-    let fusion = FusionConfig::like_product(kind, [PICTURE, QUESTION, answers], width)?;
-    // The generator of first weights is one for all threads.
+    let fusion = fusion(kind, width, answers)?;
     let mut network = {
-        static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The generator of first weights is one for all threads.
+        static DRAWING: Mutex<()> = Mutex::new(());
+        let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
         device.seed(Random::new(seed, 1 << 40).next());
         let network = Answerer::init(questions.words.len(), &fusion, &device)?;
-        // Parameters are drawn when they are first looked at.
-        let _drawn = network.num_params();
-        network.clone().into_record();
+        // Weights are drawn when they are first looked at.
+        record(&network)?;
         network
     };
     let parameters = fusion.parameters();

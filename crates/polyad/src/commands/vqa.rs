@@ -72,7 +72,9 @@ pub fn run(args: &VqaArgs, printer: &Printer, job: Job) -> Result<Exit> {
             what_accuracy: row.what_accuracy[0],
             what_accuracy_deviation: row.what_accuracy[1],
         };
-        fusions.last_mut().into_iter().for_each(|fusion| fusion.widths.push(width));
+        if let Some(fusion) = fusions.last_mut() {
+            fusion.widths.push(width);
+        }
     }
     let [question_only, question_only_what] = outcome.question_only;
     let said = Said { question_only, question_only_what, fusions, report: page.display().to_string() };
