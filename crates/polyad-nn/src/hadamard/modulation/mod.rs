@@ -1,6 +1,7 @@
 //! Dynamic modulation: masks, gates, recurrences, and products of weights.
 
 pub mod convolution;
+pub mod flow;
 #[cfg(test)]
 mod jacobian;
 pub mod masked;
