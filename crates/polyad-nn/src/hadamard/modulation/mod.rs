@@ -1,5 +1,6 @@
 //! Dynamic modulation: masks, gates, recurrences, and products of weights.
 
+pub mod adaln;
 pub mod convolution;
 pub mod flow;
 #[cfg(test)]
