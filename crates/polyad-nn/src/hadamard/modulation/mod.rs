@@ -3,6 +3,7 @@
 pub mod adaln;
 pub mod convolution;
 pub mod flow;
+pub mod inpainting;
 #[cfg(test)]
 mod jacobian;
 pub mod masked;
