@@ -182,7 +182,7 @@ mod tests {
             }
             // Means over 48 · 24² numbers, of weights drawn anew: off by their spread and by the zeros at the border.
             let mean_square = numbers(x.square().mean())[0];
-            assert!((0.1..10.0).contains(&mean_square), "{nonlinearity:?}: {mean_square}");
+            assert!((0.03..30.0).contains(&mean_square), "{nonlinearity:?}: {mean_square}");
         }
     }
 
@@ -191,7 +191,7 @@ mod tests {
         let device = Device::flex().autodiff();
         for nonlinearity in [Nonlinearity::Elu, Nonlinearity::LeakyRelu(0.2)] {
             let config = GatedConvConfig { nonlinearity, dilation: 2, ..GatedConvConfig::new([2, 3], 3) };
-            let layer = config.init(&device).expect("sizes");
+            let layer = golden(config.init(&device).expect("sizes"));
             gradients(layer, wave([2, 2, 5, 3], 0.9, &device), |layer, x| layer.forward(x));
         }
     }

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn gradients_are_those_of_differences() {
         let device = Device::flex().autodiff();
-        let made = config(5, &[8, 7], 2).init(&device).expect("sizes");
+        let made = golden(config(5, &[8, 7], 2).init(&device).expect("sizes"));
         gradients(made, wave([3, 5], 0.9, &device), |made, x| made.forward(x));
     }
 

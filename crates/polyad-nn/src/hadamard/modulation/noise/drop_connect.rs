@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn inner_vectors_of_a_sample_share_its_mask() {
         let device = Device::flex().autodiff();
-        let x = Tensor::cat(vec![wave([4, 1, 3], 0.7, &device); 5], 1);
+        let x = wave([1, 1, 3], 0.7, &device).repeat(&[64, 5, 1]);
         let y = numbers(worked(&device).forward(x));
         y.chunks(10).for_each(|sample| sample.chunks(2).for_each(|vector| assert_eq!(vector, &sample[..2])));
-        assert_ne!(y[..2], y[10..12], "another sample's mask");
+        assert!(y.chunks(10).any(|sample| sample[..2] != y[..2]), "samples have masks of their own");
     }
 
     #[test]
