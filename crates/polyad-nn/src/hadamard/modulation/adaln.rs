@@ -1,5 +1,5 @@
-//! adaLN-zero: a transformer block whose layer norms are scaled and shifted, and whose branches are gated, by a condition
-//! (Peebles and Xie, Scalable Diffusion Models with Transformers, arXiv 2212.09748).
+//! adaLN-zero: a transformer block whose layer norms are scaled and shifted, and whose branches are gated, by a
+//! condition (Peebles and Xie, Scalable Diffusion Models with Transformers, arXiv 2212.09748).
 //!
 //! Attention and MLP are the caller's; what is here is the modulation around them.
 

@@ -1,8 +1,9 @@
-//! Affine coupling: a map that is scaled and shifted by what passes it unchanged, so that its inverse and its Jacobian's
-//! determinant cost no more than itself (Dinh et al., Density Estimation Using Real NVP, arXiv 1605.08803).
+//! Affine coupling: a map that is scaled and shifted by what passes it unchanged, so that its inverse and its
+//! Jacobian's determinant cost no more than itself (Dinh et al., Density Estimation Using Real NVP,
+//! arXiv 1605.08803).
 //!
-//! For vectors; s and t come from one network of three linear maps whose last begins at zero, so that the layer begins as the
-//! identity.
+//! For vectors; s and t come from one network of three linear maps whose last begins at zero, so that the layer
+//! begins as the identity.
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Signal, Trace};
@@ -83,7 +84,8 @@ impl Coupling {
         (x * s.clone().exp() + t, s.sum_dim(1).squeeze_dim(1))
     }
 
-    /// What `forward` was given, and the logarithm of this map's Jacobian's absolute determinant: the negative of that one's.
+    /// What `forward` was given, and the logarithm of this map's Jacobian's absolute determinant: the negative of
+    /// that one's.
     ///
     /// # Shapes
     /// - y: `[n, d]`
@@ -94,8 +96,8 @@ impl Coupling {
         ((y - t) * s.clone().exp(), s.sum_dim(1).squeeze_dim(1))
     }
 
-    /// `(1 − b) ∘ s` and `(1 − b) ∘ t`, which leave what passes as it is; of x and of y the same, since they agree where b
-    /// is 1.
+    /// `(1 − b) ∘ s` and `(1 − b) ∘ t`, which leave what passes as it is; of x and of y the same, since they agree
+    /// where b is 1.
     fn scale_and_shift(&self, x: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let passing: Tensor<2> = self.passing.clone().cast(x.dtype()).unsqueeze();
         let changing = passing.clone().neg().add_scalar(1.0);

@@ -1,9 +1,9 @@
-//! A small U-shaped network that improves a fill of a picture's holes, of gated convolutions (Yu et al., arXiv 1806.03589) or
-//! partial ones (Liu et al., arXiv 1804.07723).
+//! A small U-shaped network that improves a fill of a picture's holes, of gated convolutions (Yu et al., arXiv
+//! 1806.03589) or partial ones (Liu et al., arXiv 1804.07723).
 //!
-//! Far smaller than theirs, to be trained on a processor: the holes come filled, by the harmonic function say, and
-//! what is learnt is what to add. Neither has a norm. Skips are added, not concatenated, which halves the widest layers.
-//! At full size there are the first layer and the last alone: of its 58 million multiply-adds at 96², 10 are there.
+//! Far smaller than theirs, to be trained on a processor: the holes come filled, by the harmonic function say, and what
+//! is learnt is what to add. Neither has a norm. Skips are added, not concatenated, which halves the widest layers. At
+//! full size there are the first layer and the last alone: 10 of the 58 million multiply-adds of a picture of 96².
 
 use super::convolution::{GatedConv, GatedConvConfig, PartialConv, PartialConvConfig};
 use crate::error::{Error, Result, nonzero};
@@ -46,8 +46,8 @@ impl Default for InpaintingConfig {
 /// `y = x + hole ∘ r(x, hole)`: known pixels stay as they are.
 ///
 /// Down: `f_0 = first(x, hole, 1)`, `f_l = down_l(f_{l−1})`. At the bottom `f ← f + context(f)`, dilated. Up:
-/// `g_l = merge_l(f_l + enlarged(narrow_l g_{l+1}))`, merge_0 the identity. `r = last(g_0, x, hole, 1)`, which begins at zero,
-/// so that a new network gives back the fill.
+/// `g_l = merge_l(f_l + enlarged(narrow_l g_{l+1}))`, merge_0 the identity. `r = last(g_0, x, hole, 1)`, which begins
+/// at zero, so that a new network gives back the fill.
 #[derive(Module, Debug)]
 pub struct Inpainting {
     /// 3 × 3, from picture, hole and ones.
@@ -80,12 +80,14 @@ pub struct Up {
     pub merge: Option<Layer>,
 }
 
-/// Channels of the input: red, green, blue, hole, and ones, by which a layer tells the picture from the zeros around it.
+/// Channels of the input: red, green, blue, hole, and ones, by which a layer tells the picture from the zeros around
+/// it.
 const INPUTS: usize = 5;
-/// Dilations at the bottom. With three halvings a number there sees 17 pixels across, and behind these 113: the middle of a
-/// hole of 64 sees beyond its rim.
+/// Dilations at the bottom. With three halvings a number there sees 17 pixels across, and behind these 113: the
+/// middle of a hole of 64 sees beyond its rim.
 const CONTEXT: [usize; 2] = [2, 4];
-/// How many times `width` a map has channels at most: 8 would double the network for its smallest map.
+/// How many times `width` a map has channels at most: 8 would add half of the network's parameters, all to its
+/// smallest map.
 const WIDEST: usize = 6;
 
 /// A map, and for partial convolutions where it is known.

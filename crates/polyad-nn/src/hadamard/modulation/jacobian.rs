@@ -3,7 +3,8 @@
 use crate::hadamard::check::numbers;
 use burn::tensor::Tensor;
 
-/// `∂y_i / ∂x_j` of a map of vectors at `x`, of shape `[1, d]` on an autodiff device: a row of gradients for each output.
+/// `∂y_i / ∂x_j` of a map of vectors at `x`, of shape `[1, d]` on an autodiff device: a row of gradients for each
+/// output.
 pub fn jacobian(x: &Tensor<2>, map: impl Fn(Tensor<2>) -> Tensor<2>) -> Vec<Vec<f64>> {
     let x = x.clone().detach().require_grad();
     let outputs = map(x.clone()).dims()[1];

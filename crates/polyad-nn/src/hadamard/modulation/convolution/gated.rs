@@ -1,8 +1,8 @@
-//! Gated convolution: a convolution and, beside it, one that says where to believe it (Yu et al., Free-Form Image Inpainting
-//! with Gated Convolution, arXiv 1806.03589).
+//! Gated convolution: a convolution and, beside it, one that says where to believe it (Yu et al., Free-Form Image
+//! Inpainting with Gated Convolution, arXiv 1806.03589).
 //!
-//! A partial convolution whose mask is learnt, soft, and of each channel its own. A network's last layer has no gate: it is
-//! a plain convolution.
+//! A partial convolution whose mask is learnt, soft, and of each channel its own. A network's last layer has no gate:
+//! it is a plain convolution.
 
 use super::Geometry;
 use crate::error::{Error, Result};
@@ -66,9 +66,9 @@ impl GatedConvConfig {
 
     /// Makes the layer. Sizes of zero and even kernels are refused.
     ///
-    /// Weights have variance 5 / fan-in, biases are 0. With f and g normal of that variance `E[φ(f)²] · E[σ(g)²]` is about
-    /// 2.8 · 0.37 for ELU and 2.5 · 0.37 for ReLU, so that inputs of mean square 1 give outputs of about that, layer after
-    /// layer without a norm between.
+    /// Weights have variance 5 / fan-in, biases are 0. With f and g normal of that variance `E[φ(f)²] · E[σ(g)²]` is
+    /// about 2.8 · 0.37 for ELU and 2.5 · 0.37 for ReLU, so that inputs of mean square 1 give outputs of about that,
+    /// layer after layer without a norm between.
     pub fn init(&self, device: &Device) -> Result<GatedConv> {
         let GatedConvConfig { channels: [inputs, outputs], kernel, stride, dilation, nonlinearity } = *self;
         let doubled = outputs.checked_mul(2);

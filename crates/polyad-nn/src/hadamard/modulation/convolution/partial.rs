@@ -1,9 +1,9 @@
-//! Partial convolution: a convolution of the pixels that are known, and which pixels are known after it (Liu et al., Image
-//! Inpainting for Irregular Holes Using Partial Convolutions, arXiv 1804.07723).
+//! Partial convolution: a convolution of the pixels that are known, and which pixels are known after it (Liu et al.,
+//! Image Inpainting for Irregular Holes Using Partial Convolutions, arXiv 1804.07723).
 //!
-//! The zeros around a picture count as unknown, as the paper has it: where all is known this is a plain convolution inside,
-//! while at the border sums are scaled up, for 3 × 3 by 1.5 along edges and 2.25 in corners. Counts are whole numbers, so
-//! that no ε is needed beside them; public code adds one which half precision loses.
+//! The zeros around a picture count as unknown, as the paper has it: where all is known this is a plain convolution
+//! inside, while at the border sums are scaled up, for 3 × 3 by 1.5 along edges and 2.25 in corners. Counts are whole
+//! numbers, so that no ε is needed beside them; public code adds one which half precision loses.
 
 use super::Geometry;
 use crate::error::Result;
@@ -32,8 +32,8 @@ pub struct PartialConvConfig {
 
 /// In each window `y = W (x ∘ m) · K / Σm + b` and `m′ = 1` where `Σm > 0`, elsewhere both 0.
 ///
-/// m is 1 where x is known. K is how many numbers of m a window holds: k² for a mask of one channel, k² · channels for one
-/// that says it of each channel.
+/// m is 1 where x is known. K is how many numbers of m a window holds: k² for a mask of one channel, k² · channels
+/// for one that says it of each channel.
 #[derive(Module, Debug)]
 pub struct PartialConv {
     /// W, `[out, in, k, k]`.
@@ -48,8 +48,8 @@ impl PartialConvConfig {
         PartialConvConfig { channels, kernel, stride: 1, dilation: 1, bias: true }
     }
 
-    /// Makes the layer, its weights as He et al. (arXiv 1502.01852) draw them for a ReLU behind, its biases 0. Sizes of zero
-    /// and even kernels are refused.
+    /// Makes the layer, its weights as He et al. (arXiv 1502.01852) draw them for a ReLU behind, its biases 0. Sizes
+    /// of zero and even kernels are refused.
     pub fn init(&self, device: &Device) -> Result<PartialConv> {
         let PartialConvConfig { channels, kernel, stride, dilation, bias } = *self;
         let config = Geometry { channels, kernel, stride, dilation }.config("partial convolution")?;

@@ -124,8 +124,8 @@ impl Masking {
     }
 }
 
-/// Each patch less its mean, over its standard deviation: the target that gives the better features. The variance is the
-/// unbiased one, as published, plus 1e-6; a patch has at least two numbers.
+/// Each patch less its mean, over its standard deviation: the target that gives the better features. The variance is
+/// the unbiased one, as published, plus 1e-6; a patch has at least two numbers.
 ///
 /// # Shapes
 /// - patches, output: `[n, L, features]`

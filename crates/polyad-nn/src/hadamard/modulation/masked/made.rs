@@ -1,5 +1,5 @@
-//! MADE: an autoencoder whose weights are masked so that each output depends on the inputs before it alone (Germain et al.,
-//! arXiv 1502.03509).
+//! MADE: an autoencoder whose weights are masked so that each output depends on the inputs before it alone (Germain
+//! et al., arXiv 1502.03509).
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};
@@ -23,11 +23,11 @@ pub struct MadeConfig {
     pub seed: Option<u64>,
 }
 
-/// `h_l = relu((M_l ∘ W_l)ᵀ h_{l−1} + b_l)`, the output the same without relu; output d depends on the inputs whose place
-/// is before d's, so that the Jacobian is strictly triangular in that order.
+/// `h_l = relu((M_l ∘ W_l)ᵀ h_{l−1} + b_l)`, the output the same without relu; output d depends on the inputs whose
+/// place is before d's, so that the Jacobian is strictly triangular in that order.
 ///
-/// Units carry degrees m: inputs their places, hidden units one in [min m_{l−1}, D − 2]. Masks are 1 from a unit to a hidden
-/// one of no lesser degree, and from a hidden unit to the outputs of greater place.
+/// Units carry degrees m: inputs their places, hidden units one in [min m_{l−1}, D − 2]. Masks are 1 from a unit to a
+/// hidden one of no lesser degree, and from a hidden unit to the outputs of greater place.
 #[derive(Module, Debug)]
 pub struct Made {
     /// W and b, `[in, out]` and `[out]`, hidden layers first.

@@ -1,5 +1,5 @@
-//! Masks in {0, 1} that decide who may see whom: tokens hidden from an encoder, and weights cut so that an output depends on
-//! the inputs before it alone.
+//! Masks in {0, 1} that decide who may see whom: tokens hidden from an encoder, and weights cut so that an output
+//! depends on the inputs before it alone.
 
 mod autoencoder;
 mod made;

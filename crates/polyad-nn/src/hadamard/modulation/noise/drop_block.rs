@@ -1,7 +1,7 @@
 //! DropBlock: squares of a map dropped together (Ghiasi et al., arXiv 1810.12890).
 //!
-//! As in the paper a block lies within the map and each channel has blocks of its own. Public code differs in both. Blocks
-//! of even size are as welcome as odd ones.
+//! As in the paper a block lies within the map and each channel has blocks of its own; some public code lets blocks
+//! begin anywhere, or all channels share them. Blocks may have even sides.
 
 use super::{is_drawn, ones};
 use crate::error::{Result, nonzero, probability};
@@ -22,10 +22,10 @@ pub struct DropBlockConfig {
 
 /// `y = x ∘ M · |M| / ΣM`, M zero in blocks of k × k.
 ///
-/// A block begins at each place where it fits with probability `γ = p · HW / (k² (H − k + 1)(W − k + 1))`. An axis shorter
-/// than k is dropped whole. Since blocks overlap, less than the share p is dropped. The scale keeps a sample's sum where x
-/// is constant: it counts over all channels of the *sample*, so that no sample's output depends on its batch; public code
-/// counts over the batch. A sample of which nothing is kept is 0.
+/// A block begins at each place where it fits with probability `γ = p · HW / (k² (H − k + 1)(W − k + 1))`. On an
+/// axis shorter than k a block covers it all. Since blocks overlap, less than the share p is dropped. The scale keeps a
+/// sample's sum where x is constant: it counts over all channels of the *sample*, so that no sample's output depends
+/// on its batch; public code counts over the batch. A sample of which nothing is kept is 0.
 #[derive(Module, Debug)]
 pub struct DropBlock {
     /// Whether noise is drawn at all; cleared by `freeze`.

@@ -1,9 +1,9 @@
-//! DropConnect: a linear map whose weights are dropped (Wan et al., Regularization of Neural Networks using DropConnect,
-//! ICML 2013).
+//! DropConnect: a linear map whose weights are dropped (Wan et al., Regularization of Neural Networks using
+//! DropConnect, ICML 2013).
 //!
-//! As in the paper each sample has a mask of its own, and biases are dropped too. Unlike there, kept weights are scaled by
-//! 1 / (1 − p) in training instead of all weights by 1 − p afterwards, so that without noise this is a plain linear layer.
-//! (What some image networks call "drop connect" is [`DropPath`](super::DropPath).)
+//! As in the paper each sample has a mask of its own, and biases are dropped too. Unlike there, kept weights are
+//! scaled by 1 / (1 − p) in training instead of all weights by 1 − p afterwards, so that without noise this is a
+//! plain linear layer. (What some image networks call "drop connect" is [`DropPath`](super::DropPath).)
 
 use super::{is_drawn, ones};
 use crate::error::{Result, nonzero, probability};

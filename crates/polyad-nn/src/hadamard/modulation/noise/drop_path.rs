@@ -32,8 +32,8 @@ impl DropPathConfig {
         Ok(DropPath { training: Param::from_bool(true), p: self.p })
     }
 
-    /// One for each of `depth` blocks, the probabilities rising linearly from 0 to `p`. (In the paper's schedule the first
-    /// block already has p / depth. A single block has 0 here.)
+    /// One for each of `depth` blocks, the probabilities rising linearly from 0 to `p`. (In the paper's schedule the
+    /// first block already has p / depth. A single block has 0 here.)
     pub fn linear(depth: usize, p: f64) -> Vec<Self> {
         let last = depth.saturating_sub(1).max(1) as f64;
         (0..depth).map(|block| DropPathConfig { p: p * block as f64 / last }).collect()

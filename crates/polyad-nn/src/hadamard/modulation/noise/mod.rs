@@ -1,7 +1,7 @@
 //! Noise that multiplies: random masks on weights, blocks of a map, whole branches, steps of a recurrence.
 //!
-//! Noise is drawn where Burn's own dropout draws it: on autodiff devices, unless the layer is frozen. Anywhere else a layer
-//! is the mean of its noise. Draws come from Burn's generator, so `Device::seed` repeats them.
+//! Noise is drawn where Burn's own dropout draws it: on autodiff devices, unless the layer is frozen. Anywhere else a
+//! layer is the mean of its noise. Draws come from Burn's generator, so `Device::seed` repeats them.
 
 mod drop_block;
 mod drop_connect;
@@ -30,7 +30,8 @@ fn ones<const D: usize>(shape: [usize; D], p: f64, device: &Device, dtype: DType
 /// What the tests of all noise share.
 #[cfg(test)]
 mod statistics {
-    /// Fails where the mean of `draws` is more than six standard deviations of a mean away from `wanted`: once in 10⁹ runs.
+    /// Fails where the mean of `draws` is more than six standard deviations of a mean away from `wanted`: once in 10⁹
+    /// runs.
     ///
     /// The tests of this crate share one generator and run side by side, so that a seed would not repeat their draws.
     #[track_caller]
