@@ -1,3 +1,10 @@
 //! Dynamic modulation: masks, gates, recurrences, and products of weights.
 
+pub mod adaln;
+pub mod convolution;
+pub mod flow;
 pub mod inpainting;
+#[cfg(test)]
+mod jacobian;
+pub mod masked;
+pub mod noise;
