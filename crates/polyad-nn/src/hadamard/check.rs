@@ -64,11 +64,12 @@ pub fn single<M: Module>(module: M) -> M {
     module.map(&mut Cast(DType::F32))
 }
 
-/// Adds `step` times a fixed direction to all parameters.
+/// Adds `step` times a fixed direction to all parameters; running statistics stay.
 struct Along {
     seed: f64,
     step: f64,
     count: usize,
+    path: Vec<String>,
 }
 
 fn direction(seed: f64, count: usize, len: usize) -> impl Iterator<Item = f64> {
@@ -76,10 +77,21 @@ fn direction(seed: f64, count: usize, len: usize) -> impl Iterator<Item = f64> {
 }
 
 impl ModuleMapper for Along {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.count += 1;
+        if self.path.last().is_some_and(|name| name.starts_with("running_")) {
+            return param;
+        }
         let (id, tensor, mapper) = param.consume();
         let along: Vec<f64> = direction(self.seed, self.count, tensor.shape().num_elements()).collect();
-        self.count += 1;
         let along = doubles(along, tensor.dims(), &tensor.device()).mul_scalar(self.step);
         renewed(id, tensor.detach() + along, mapper)
     }
@@ -96,8 +108,8 @@ struct Slope<'a> {
 impl ModuleVisitor for Slope<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
-        let along = direction(self.seed, self.count, tensor.shape().num_elements());
         self.count += 1;
+        let along = direction(self.seed, self.count, tensor.shape().num_elements());
         if let Some(gradient) = tensor.grad(self.gradients) {
             self.sum += numbers(gradient).into_iter().zip(along).map(|(g, a)| g * a).sum::<f64>();
         }
@@ -124,7 +136,10 @@ pub fn gradients<M: Module, const D: usize, const E: usize>(
     let value = |module: &M, input: Tensor<D>| numbers(loss(module, input))[0];
     let step = 1e-5;
     for seed in [1.0, 2.0, 3.0] {
-        let moved = |step| value(&module.clone().map(&mut Along { seed, step, count: 0 }), input.clone().detach());
+        let moved = |step| {
+            let mut along = Along { seed, step, count: 0, path: Vec::new() };
+            value(&module.clone().map(&mut along), input.clone().detach())
+        };
         let differences = (moved(step) - moved(-step)) / (2.0 * step);
         let mut slope = Slope { gradients: &grads, seed, count: 0, sum: 0.0 };
         module.visit(&mut slope);
