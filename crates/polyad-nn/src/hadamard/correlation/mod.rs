@@ -2,3 +2,6 @@
 
 pub mod ccp;
 pub mod starnet;
+
+#[cfg(test)]
+mod exact;
