@@ -2,11 +2,17 @@
 
 pub mod ccp;
 pub mod cross;
+pub mod d_polynet;
 pub mod factorisation;
 pub mod filters;
 pub mod highway;
 pub mod ncp;
+pub mod pdc;
+pub mod pi_net;
 pub mod prod_poly;
+pub mod quadratic;
+pub mod r_polynet;
+pub mod residual;
 pub mod squeeze_excitation;
 pub mod star;
 pub mod starnet;
