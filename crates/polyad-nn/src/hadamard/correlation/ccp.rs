@@ -33,8 +33,8 @@ pub struct Ccp {
 impl CcpConfig {
     /// Makes the layer. Sizes of zero are refused.
     ///
-    /// The first factor has variance 1/d, the others 1/(Nd), so that for inputs of variance 1 the variance of `y_N` stays
-    /// below e; with 1/d throughout it would be 2^(N−1).
+    /// The first factor has variance 1/d, the others 1/(Nd), so that for inputs of variance 1 the variance of `y_N`
+    /// stays below e; with 1/d throughout it would be 2^(N−1).
     pub fn init(&self, device: &Device) -> Result<Ccp> {
         let CcpConfig { inputs, rank, outputs, degree } = *self;
         nonzero("CCP", &[("inputs", inputs), ("rank", rank), ("outputs", outputs), ("degree", degree)])?;
@@ -59,8 +59,8 @@ impl Ccp {
         self.output.forward(y)
     }
 
-    /// The same polynomial, `x = C [U_1ᵀz ∘ Π_{n≥2} (1 + U_nᵀz)] + β`, its product a balanced tree: ⌈log₂ N⌉ products one
-    /// behind the other rather than N − 1. For encrypted inputs, where depth is what costs.
+    /// The same polynomial, `x = C [U_1ᵀz ∘ Π_{n≥2} (1 + U_nᵀz)] + β`, its product a balanced tree: ⌈log₂ N⌉ products
+    /// one behind the other rather than N − 1. For encrypted inputs, where depth is what costs.
     ///
     /// # Shapes
     /// As of [`forward`](Self::forward).
@@ -144,18 +144,27 @@ mod tests {
     #[test]
     fn third_differences_are_constant_and_fourth_vanish() {
         let ccp = worked();
-        let values: Vec<f64> = (0..5)
-            .map(|t| doubles(vec![1.0 + f64::from(t), 2.0 + f64::from(t)], [1, 2], &Device::flex()))
-            .map(|z| numbers(ccp.forward(z))[0])
-            .collect();
-        close(&values, &[69.0, 253.0, 617.0, 1221.0, 2125.0], 1e-12);
+        // At z + t v, t from 0 to 4.
+        let along = |v: [f64; 2], output: usize| -> Vec<f64> {
+            (0..5)
+                .map(|t| doubles(vec![1.0 + f64::from(t) * v[0], 2.0 + f64::from(t) * v[1]], [1, 2], &Device::flex()))
+                .map(|z| numbers(ccp.forward(z))[output])
+                .collect()
+        };
         let differences = |values: &[f64]| values.windows(2).map(|w| w[1] - w[0]).collect::<Vec<_>>();
-        let third = differences(&differences(&differences(&values)));
-        close(&third, &[60.0, 60.0], 1e-9);
+        let third = |values: &[f64]| differences(&differences(&differences(values)));
+        close(&along([1.0, 1.0], 0), &[69.0, 253.0, 617.0, 1221.0, 2125.0], 1e-12);
+        close(&along([1.0, 1.0], 1), &[-8.0, 0.0, 32.0, 100.0, 216.0], 1e-12);
+        // 3! C (U_1ᵀv ∘ U_2ᵀv ∘ U_3ᵀv)
+        for (v, leading) in [([1.0, 1.0], [60.0, 12.0]), ([1.0, -1.0], [0.0, 0.0]), ([2.0, 1.0], [162.0, 54.0])] {
+            for (output, leading) in leading.into_iter().enumerate() {
+                close(&third(&along(v, output)), &[leading; 2], 1e-9);
+            }
+        }
     }
 
-    /// The coefficients by the closed form: the part of degree m is a sum over all choices of m − 1 of the later factors,
-    /// `C Σ (U_{n_{m−1}} ⊙ … ⊙ U_{n_1} ⊙ U_1)ᵀ`.
+    /// The coefficients by the closed form: the part of degree m is a sum over all choices of m − 1 of the later
+    /// factors, `C Σ (U_{n_{m−1}} ⊙ … ⊙ U_{n_1} ⊙ U_1)ᵀ`.
     fn expanded(ccp: &Ccp) -> Expanded {
         let (first, rest) = ccp.factors.split_first().expect("a factor");
         let mut sum: Option<Expanded> = None;

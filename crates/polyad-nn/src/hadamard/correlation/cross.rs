@@ -1,5 +1,5 @@
-//! Cross networks, which multiply a record's features with each other: of vectors (Wang et al., DCN, arXiv 1708.05123), of
-//! matrices and of matrices of low rank (DCN V2, arXiv 2008.13535).
+//! Cross networks, which multiply a record's features with each other: of vectors (Wang et al., DCN, arXiv 1708.05123),
+//! of matrices and of matrices of low rank (DCN V2, arXiv 2008.13535).
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};
@@ -29,8 +29,8 @@ pub struct CrossNetworkConfig {
     pub form: CrossForm,
 }
 
-/// `x_{l+1} = x_0 ∘ (W_l x_l + b_l) + x_l`, a polynomial of degree L + 1; in version 1 `W_l = 1 w_lᵀ`, and the bias is not
-/// multiplied.
+/// `x_{l+1} = x_0 ∘ (W_l x_l + b_l) + x_l`, a polynomial of degree L + 1; in version 1 `W_l = 1 w_lᵀ`, and the bias is
+/// not multiplied.
 #[derive(Module, Debug)]
 pub struct CrossNetwork {
     /// In order.

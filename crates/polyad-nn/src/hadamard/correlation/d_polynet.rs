@@ -1,8 +1,8 @@
-//! D-PolyNet: R-PolyNet whose products are also multiplied by all products before them, so that the degree grows faster than it
-//! doubles (Chrysos et al., Regularization of Polynomial Networks, arXiv 2303.13896).
+//! D-PolyNet: R-PolyNet whose products are also multiplied by all products before them, so that the degree grows faster
+//! than it doubles (Chrysos et al., Regularization of Polynomial Networks, arXiv 2303.13896).
 //!
-//! The norm of the earlier products' product is batch norm; the paper's is iterative normalisation, which at inference is a
-//! linear map as well. The first block has no product before it and so is one of R-PolyNet. Pools are as in
+//! The norm of the earlier products' product is batch norm; the paper's is iterative normalisation, which at inference
+//! is a linear map as well. The first block has no product before it and so is one of R-PolyNet. Pools are as in
 //! [`r_polynet`](super::r_polynet).
 
 use super::r_polynet::INITIALIZER;
@@ -45,8 +45,8 @@ pub struct DPolyNet {
 
 /// `y = F + s + α L(Q)`, `Q = F ∘ s + θ β F ∘ s ∘ P`, `P = BN(W (Q_1 ∘ Q_2 ∘ …))` of the blocks before.
 ///
-/// In training (on an autodiff device, unless frozen) β is 0 with the probability `drop` and `1 / (1 − drop)` otherwise, drawn
-/// by Burn's generator for the whole batch; elsewhere it is 1.
+/// In training (on an autodiff device, unless frozen) β is 0 with the probability `drop` and `1 / (1 − drop)`
+/// otherwise, drawn by Burn's generator for the whole batch; elsewhere it is 1.
 #[derive(Module, Debug)]
 pub struct DPolyBlock {
     /// F and s.
@@ -62,7 +62,8 @@ pub struct DPolyBlock {
 /// `θ β P` and what it is made from.
 #[derive(Module, Debug)]
 pub struct Dense {
-    /// `[out, in, 1, 1]`, which all earlier products pass where the block changes its size.
+    /// `[out, in, 1, 1]`, which all earlier products pass where the block changes its size; in training its batch norm
+    /// sees one after the other.
     pub carry: Option<ConvNorm>,
     /// W, `[out, out, 1, 1]`, and batch norm.
     pub map: ConvNorm,
@@ -79,7 +80,8 @@ impl DPolyNetConfig {
         DPolyNetConfig { widths, blocks, classes, norm: InnerNorm::InstanceBatch, pool: Pool::Max, drop }
     }
 
-    /// Makes the network. Sizes of zero, stages of one list that the other lacks, and probabilities outside [0, 1) are refused.
+    /// Makes the network. Sizes of zero, stages of one list that the other lacks, and probabilities outside [0, 1) are
+    /// refused.
     pub fn init(&self, device: &Device) -> Result<DPolyNet> {
         let DPolyNetConfig { ref widths, ref blocks, classes, norm, pool, drop } = *self;
         nonzero("D-PolyNet", &[("stages", widths.len()), ("classes", classes)])?;
@@ -266,9 +268,11 @@ mod tests {
             (polynomial(), [-0.884886683101, 1.03627843621, -0.877994820349]),
         ] {
             let net = golden(config.init(&Device::flex()).expect("sizes"));
-            // q = F * s; q = q + theta * norm(map(prod(earlier))) * q; y = F + s + alpha * norm(product(q)); earlier += [q];
-            // blocks of 4, 4, 5 and 5 channels, a pool of 3, stride 1, after the second; parameters in the order of the fields
-            // here, filled as `golden` fills them, in eval(); x = sin(.05 (1 + arange(3 * 7 * 9)))
+            // Block, parameters in the order of the fields here and filled as `golden` fills them, in eval():
+            //     if change: earlier[:] = [carry(p) for p in earlier]
+            //     q = F * s; q = q + theta * norm(map(prod(earlier))) * q; earlier.append(q)
+            //     F + s + alpha * norm(product(q))
+            // Blocks of 4, 4, 5 and 5 channels, a pool of 3 and stride 1 after the second; x = sin(.05 (1 + arange(189)))
             let x = wave([1, 3, 7, 9], 0.05, &Device::flex());
             close(&numbers(net.forward(x)), &wanted, 1e-10);
         }

@@ -100,8 +100,8 @@ impl Expanded {
         self.columns.iter().map(value).collect()
     }
 
-    /// Fails where `got`, `[batch, columns]`, is not what the coefficients give at `z`, `[batch, inputs]`: to 1e-10 of the
-    /// sum of the terms' sizes.
+    /// Fails where `got`, `[batch, columns]`, is not what the coefficients give at `z`, `[batch, inputs]`: to 1e-10 of
+    /// the sum of the terms' sizes.
     #[track_caller]
     pub fn agrees(&self, z: Tensor<2>, got: Tensor<2>) {
         let (z, got) = (numbers(z), numbers(got));
@@ -131,8 +131,8 @@ impl Number for f64 {
     }
 }
 
-/// A whole number modulo the prime 2^61 − 1. A polynomial with integer coefficients has there the degree that it has, but
-/// where a leading coefficient is a multiple of the prime.
+/// A whole number modulo the prime 2^61 − 1. A polynomial with integer coefficients has there the degree that it has,
+/// but where a leading coefficient is a multiple of the prime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Residue(u64);
 

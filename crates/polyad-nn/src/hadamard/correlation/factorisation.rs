@@ -31,7 +31,8 @@ pub struct FactorisationMachine {
 impl FactorisationMachineConfig {
     /// Makes the layer. Sizes of zero are refused.
     ///
-    /// The variance of each entry of v is `√2 / (d √k)`, so that for inputs of variance 1 the sum over pairs has variance 1.
+    /// The variance of each entry of v is `√2 / (d √k)`, so that for inputs of variance 1 the sum over pairs has
+    /// variance 1.
     pub fn init(&self, device: &Device) -> Result<FactorisationMachine> {
         let FactorisationMachineConfig { features, rank } = *self;
         nonzero("factorisation machine", &[("features", features), ("rank", rank)])?;
@@ -126,7 +127,8 @@ mod tests {
         let machine = FactorisationMachineConfig { features: 64, rank: 32 }.init(&Device::flex()).expect("sizes");
         let v = numbers(machine.factors.weight.val());
         let dot = |i: usize, j: usize| (0..32).map(|f| v[i * 32 + f] * v[j * 32 + f]).sum::<f64>();
-        // For independent inputs of variance 1 the variance is the sum of the weights' squares: 2016 pairs, mean 63 / 64.
+        // For independent inputs of variance 1 the variance is the sum of the weights' squares: 2016 pairs, mean 63 /
+        // 64.
         let variance = (0..64).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| dot(i, j).powi(2)).sum::<f64>();
         assert!(variance > 0.6 && variance < 1.5, "{variance}");
     }

@@ -1,5 +1,5 @@
-//! Highway layer: a learnt gate decides, number by number, what is transformed and what is passed on (Srivastava et al.,
-//! arXiv 1505.00387).
+//! Highway layer: a learnt gate decides, number by number, what is transformed and what is passed on (Srivastava et
+//! al., arXiv 1505.00387).
 //!
 //! The transform's non-linearity is ReLU, one of those in the paper.
 
@@ -15,7 +15,8 @@ use burn::tensor::{Device, Tensor};
 pub struct HighwayConfig {
     /// Numbers of input and output, d.
     pub features: usize,
-    /// What the gate's bias is at first. Negative, −1 to −3 the more the deeper the network, so that it passes its input on.
+    /// What the gate's bias is at first. Negative, −1 to −3 the more the deeper the network, so that it passes its
+    /// input on.
     pub gate_bias: f64,
 }
 

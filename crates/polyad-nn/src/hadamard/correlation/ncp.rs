@@ -56,9 +56,9 @@ pub struct Ncp {
 impl NcpConfig {
     /// Makes the layer. Sizes of zero are refused.
     ///
-    /// Entries of A have variance 1/d, those of V 1/k; those of S have 1/(2k), `b_1` is 1 and the other b are √½, so that for
-    /// inputs of variance 1 the mean square of every `y_n` is 1. A skip adds to it: then both are smaller by N and √N, and the
-    /// mean square stays below 2√e.
+    /// Entries of A have variance 1/d, those of V 1/k; those of S have 1/(2k), `b_1` is 1 and the other b are √½, so
+    /// that for inputs of variance 1 the mean square of every `y_n` is 1. A skip adds to it: then both are smaller by N
+    /// and √N, and the mean square stays below 2√e.
     pub fn init(&self, device: &Device) -> Result<Ncp> {
         let NcpConfig { inputs, rank, outputs, degree, skip } = *self;
         nonzero("NCP", &[("inputs", inputs), ("rank", rank), ("outputs", outputs), ("degree", degree)])?;

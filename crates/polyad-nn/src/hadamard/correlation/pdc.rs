@@ -1,7 +1,8 @@
-//! PDC: a residual block to which a quadratic form of its shortcut is added (Chrysos et al., Augmenting Deep Classifiers with
-//! Polynomial Neural Networks, arXiv 2104.07916).
+//! PDC: a residual block to which a quadratic form of its shortcut is added (Chrysos et al., Augmenting Deep
+//! Classifiers with Polynomial Neural Networks, arXiv 2104.07916).
 //!
-//! Without activation functions; the paper's best networks have leaky ReLUs beside the products. All added maps are 1 × 1.
+//! Without activation functions; the paper's best networks have leaky ReLUs beside the products. All added maps are 1 ×
+//! 1.
 
 use super::residual::{Branches, BranchesConfig, ConvNorm, InnerNorm, conv};
 use crate::error::Result;
@@ -88,8 +89,8 @@ mod tests {
     #[test]
     fn values_are_those_of_pytorch() {
         let block = golden(CONFIG.init(&Device::flex()).expect("sizes"));
-        // F + s + alpha * norm(l(a(s) * b(s))), parameters in the order of the fields here, filled as `golden` fills them, in
-        // eval(); x = sin(.3 (1 + arange(3 * 5 * 7))); y.sum(), y[0, :, 1, 2]
+        // F + s + alpha * norm(l(a(s) * b(s))), parameters in the order of the fields here, filled as `golden` fills
+        // them, in eval(); x = sin(.3 (1 + arange(3 * 5 * 7))); y.sum(), y[0, :, 1, 2]
         let y = block.forward(wave([1, 3, 5, 7], 0.3, &Device::flex()));
         close(
             &numbers(y.clone().slice([0..1, 0..4, 1..2, 2..3])),

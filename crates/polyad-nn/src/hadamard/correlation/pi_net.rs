@@ -1,8 +1,8 @@
-//! Π-Net-18: ResNet-18 whose blocks add the product of their branches, and which has no activation function (Chrysos et al.,
-//! Deep Polynomial Neural Networks, arXiv 2006.13026).
+//! Π-Net-18: ResNet-18 whose blocks add the product of their branches, and which has no activation function (Chrysos et
+//! al., Deep Polynomial Neural Networks, arXiv 2006.13026).
 //!
-//! The stem's max-pool stays, as published, so the network is free of activation functions but no polynomial. Convolutions
-//! begin as torchvision's ResNet begins.
+//! The stem's max-pool stays, as published, so the network is free of activation functions but no polynomial.
+//! Convolutions begin as torchvision's ResNet begins.
 
 use super::residual::{Branches, BranchesConfig, ConvNorm, InnerNorm, Pool, conv, mean_of_pixels, stages};
 use crate::error::{Error, Result, nonzero};
@@ -54,8 +54,8 @@ impl PiNetConfig {
         PiNetConfig { width: 64, blocks: vec![2; 4], classes, has_map }
     }
 
-    /// Makes the network. Sizes of zero, a stage without blocks, and more stages than a number of channels can double are
-    /// refused.
+    /// Makes the network. Sizes of zero, a stage without blocks, and more stages than a number of channels can double
+    /// are refused.
     ///
     /// The norm at the end of each F begins at 0, so that a block begins as its shortcut.
     pub fn init(&self, device: &Device) -> Result<PiNet> {
@@ -191,8 +191,9 @@ mod tests {
             (true, [28.1494898034, 24.2634151056, 9.48840861787]),
         ] {
             let net = golden(small(has_map).init(&Device::flex()).expect("sizes"));
-            // y = F + s + bn3(map(F * s)), blocks of 4, 8 and 8 channels; parameters in the order of the fields here, filled as
-            // `golden` fills them, in eval(); x = sin(.05 (1 + arange(3 * 17 * 19)))
+            // Block, parameters in the order of the fields here and filled as `golden` fills them, in eval():
+            //     F + s + norm(map(F * s))
+            // Blocks of 4, 8 and 8 channels; x = sin(.05 (1 + arange(3 * 17 * 19)))
             let x = wave([1, 3, 17, 19], 0.05, &Device::flex());
             close(&numbers(net.forward(x)), &wanted, 1e-10);
         }

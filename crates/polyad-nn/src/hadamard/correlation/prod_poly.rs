@@ -1,8 +1,8 @@
 //! Product of polynomials: one polynomial after the other, so that the degrees multiply (Chrysos et al., Π-nets, arXiv
 //! 2003.03828).
 //!
-//! The name is the paper's; what is meant is composition. Two polynomials of degree 2 reach degree 4 with the parameters of
-//! degrees added.
+//! The name is the paper's; what is meant is composition. Two polynomials of degree 2 reach degree 4 with the
+//! parameters of degrees added.
 
 use super::ccp::{Ccp, CcpConfig};
 use crate::error::{Error, Result};

@@ -180,7 +180,8 @@ mod tests {
     const DEPTHWISE: QuadraticDepthwiseConfig = QuadraticDepthwiseConfig { channels: 2, kernel: 3 };
     const QRES: QResConfig = QResConfig { inputs: 3, outputs: 2, has_tanh: true };
 
-    // Values of PyTorch, in float64, are of modules with the same parameters in the same order, filled as `golden` fills them.
+    // Values of PyTorch, in float64, are of modules with the same parameters in the same order, filled as `golden`
+    // fills them.
 
     #[test]
     fn the_dense_neuron_is_that_of_pytorch() {

@@ -1,9 +1,9 @@
-//! R-PolyNet: residual blocks that add the product of their branches, without activation functions, made trainable by norms
-//! and their beginning (Chrysos et al., Regularization of Polynomial Networks, arXiv 2303.13896).
+//! R-PolyNet: residual blocks that add the product of their branches, without activation functions, made trainable by
+//! norms and their beginning (Chrysos et al., Regularization of Polynomial Networks, arXiv 2303.13896).
 //!
 //! As published it has instance norms and max-pools of stride 1, and so is no polynomial; with [`InnerNorm::Batch`] and
-//! [`Pool::Mean`] it is one, of degree 2 to the number of blocks. The pools here, 3 × 3, end all stages but the last; which
-//! sizes and places the paper's have was not checked. Its DropBlock is a matter of training and not here.
+//! [`Pool::Mean`] it is one, of degree 2 to the number of blocks. The pools here, 3 × 3, end all stages but the last;
+//! which sizes and places the paper's have was not checked. Its DropBlock is a matter of training and not here.
 
 use super::pi_net::doubled;
 use super::residual::{Branches, BranchesConfig, ConvNorm, InnerNorm, Pool, mean_of_pixels, stages};
@@ -61,8 +61,8 @@ impl RPolyNetConfig {
         RPolyNetConfig { width: 64, blocks: vec![2; 4], classes, norm: InnerNorm::InstanceBatch, pool: Pool::Max }
     }
 
-    /// Makes the network. Sizes of zero, a stage without blocks, and more stages than a number of channels can double are
-    /// refused.
+    /// Makes the network. Sizes of zero, a stage without blocks, and more stages than a number of channels can double
+    /// are refused.
     pub fn init(&self, device: &Device) -> Result<RPolyNet> {
         nonzero("R-PolyNet", &[("width", self.width), ("stages", self.blocks.len()), ("classes", self.classes)])?;
         let widths = doubled("R-PolyNet", self.width, &self.blocks)?;
@@ -182,9 +182,9 @@ mod tests {
         let polynomial = [0.555680517412, 0.220973600682, -0.223848001715];
         for (form, wanted) in FORMS.into_iter().zip([published, polynomial]) {
             let net = golden(small(form).init(&Device::flex()).expect("sizes"));
-            // y = F + s + alpha * norm(product(F * s)), blocks of 5, 10 and 10 channels, a pool of 3, stride 1, after the first;
-            // parameters in the order of the fields here, filled as `golden` fills them, in eval();
-            // x = sin(.05 (1 + arange(3 * 7 * 9)))
+            // Block, parameters in the order of the fields here and filled as `golden` fills them, in eval():
+            //     F + s + alpha * norm(product(F * s))
+            // Blocks of 5, 10 and 10 channels, a pool of 3 and stride 1 after the first; x = sin(.05 (1 + arange(189)))
             let x = wave([1, 3, 7, 9], 0.05, &Device::flex());
             close(&numbers(net.forward(x)), &wanted, 1e-10);
         }

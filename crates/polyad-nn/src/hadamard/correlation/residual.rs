@@ -218,8 +218,8 @@ impl Branches {
     }
 }
 
-/// Shapes of the blocks of a network's stages: channels in and out, and the stride; from the second stage on the first block
-/// halves the picture.
+/// Shapes of the blocks of a network's stages: channels in and out, and the stride; from the second stage on the first
+/// block halves the picture.
 pub(super) fn stages(stem: usize, widths: &[usize], blocks: &[usize]) -> Vec<Vec<([usize; 2], usize)>> {
     let mut inputs = stem;
     let mut block = |stage: usize, index: usize| {
@@ -262,8 +262,8 @@ mod tests {
     fn a_mixed_norm_is_that_of_pytorch() {
         let device = Device::flex();
         let norm = golden(MixedNorm::new(InnerNorm::InstanceBatch, 5, &device).expect("channels"));
-        // InstanceNorm2d(4, affine=True) of the first channels, BatchNorm2d(1) of the last, filled as `golden` fills them, in
-        // eval(); x = sin(.3 (1 + arange(60))) as [2, 5, 2, 3]; y[1, :, 1, 2]
+        // InstanceNorm2d(4, affine=True) of the first channels, BatchNorm2d(1) of the last, filled as `golden` fills
+        // them, in eval(); x = sin(.3 (1 + arange(60))) as [2, 5, 2, 3]; y[1, :, 1, 2]
         let wanted = [-1.17727972482, 1.873034016, 0.979568191229, -1.57438349618, -0.715216078211];
         let y = norm.forward(wave([2, 5, 2, 3], 0.3, &device));
         close(&numbers(y.slice([1..2, 0..5, 1..2, 2..3])), &wanted, 1e-10);

@@ -1,7 +1,7 @@
 //! Squeeze and excitation: each channel times a gate that all channels' means decide (Hu et al., arXiv 1709.01507).
 //!
-//! Both maps have biases, as in public code; the paper's parameter count, `2C²/r`, leaves them out. The reduction must divide
-//! the channels: public libraries round the quotient, each by its own rule.
+//! Both maps have biases, as in public code; the paper's parameter count, `2C²/r`, leaves them out. The reduction must
+//! divide the channels: public libraries round the quotient, each by its own rule.
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};

@@ -1,9 +1,9 @@
 //! The star operation on vectors: two linear maps of the same input, multiplied (Ma et al., Rewrite the Stars, arXiv
 //! 2403.19967).
 //!
-//! With biases the outputs of one layer span all polynomials of degree 2, a space of `C(d+2, 2)`; those of L such layers, one
-//! behind the other and wide enough, all of degree `2^L`: `C(d + 2^L, 2^L)`. (The paper's `(d/√2)^(2^L)` is neither a
-//! bound nor the limit for large d once L is 2.)
+//! With biases the outputs of one layer span all polynomials of degree 2, a space of `C(d+2, 2)`; those of L such
+//! layers, one behind the other and wide enough, all of degree `2^L`: `C(d + 2^L, 2^L)`. (The paper's `(d/√2)^(2^L)` is
+//! neither a bound nor the limit for large d once L is 2.)
 
 use crate::error::{Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};

@@ -1,7 +1,7 @@
-//! Multiplicative filter networks: sines of the coordinates, multiplied again and again, as a picture or field over them
-//! (Fathony et al., Multiplicative Filter Networks, ICLR 2021).
+//! Multiplicative filter networks: sines of the coordinates, multiplied again and again, as a picture or field over
+//! them (Fathony et al., Multiplicative Filter Networks, ICLR 2021).
 //!
-//! A product of sines is a sum of two, so that a Fourier network is a sum of [`sinusoids`](FiltersConfig::sinusoids)
+//! A product of sines is a sum of two, so that a Fourier network is a sum of [`sinusoids`](MultiplicativeFiltersConfig::sinusoids)
 //! of the coordinates: many more than it has filters, and no function stands between them.
 
 use crate::error::{Error, Result, nonzero};
@@ -16,8 +16,8 @@ use std::f64::consts::PI;
 pub enum Filter {
     /// `sin(Ωx + φ)`
     Fourier,
-    /// `sin(Ωx + φ) ∘ exp(−γ ‖x − μ‖² / 2)`; at first γ is drawn from a gamma distribution of shape `alpha` / (L + 1) and rate
-    /// `beta`, μ from (−1, 1), and Ω is larger by √γ. The paper's are 6 and 1.
+    /// `sin(Ωx + φ) ∘ exp(−γ ‖x − μ‖² / 2)`; at first γ is drawn from a gamma distribution of shape `alpha` / (L + 1)
+    /// and rate `beta`, μ from (−1, 1), and Ω is larger by √γ. The paper's are 6 and 1.
     Gabor {
         /// Shape, times L + 1.
         alpha: f64,
@@ -26,9 +26,9 @@ pub enum Filter {
     },
 }
 
-/// How a [`Filters`] is made.
+/// How a [`MultiplicativeFilters`] is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FiltersConfig {
+pub struct MultiplicativeFiltersConfig {
     /// Coordinates, d.
     pub inputs: usize,
     /// Width n.
@@ -47,7 +47,7 @@ pub struct FiltersConfig {
 
 /// `z_0 = g_0(x)`, `z_l = (W_l z_{l−1} + b_l) ∘ g_l(x)`, `y = W z_L + b`.
 #[derive(Module, Debug)]
-pub struct Filters {
+pub struct MultiplicativeFilters {
     /// g, L + 1 of them.
     pub filters: Vec<FilterLayer>,
     /// W and b, each `[n, n]`, L of them.
@@ -74,9 +74,9 @@ pub struct Envelope {
     pub sharpness: Param<Tensor<1>>,
 }
 
-impl FiltersConfig {
-    /// How many sinusoids of the coordinates a Fourier network is the sum of: `Σ_{i≤L} 2^i n^{i+1}`; `None` where they are more
-    /// than can be counted.
+impl MultiplicativeFiltersConfig {
+    /// How many sinusoids of the coordinates a Fourier network is the sum of: `Σ_{i≤L} 2^i n^{i+1}`; `None` where they
+    /// are more than can be counted.
     pub fn sinusoids(&self) -> Option<u128> {
         let (mut term, mut sum) = (self.width as u128, self.width as u128);
         for _ in 0..self.products {
@@ -87,8 +87,8 @@ impl FiltersConfig {
     }
 
     /// Makes the network. Sizes of zero and scales that are not positive are refused.
-    pub fn init(&self, device: &Device) -> Result<Filters> {
-        let FiltersConfig { inputs, width, outputs, products, .. } = *self;
+    pub fn init(&self, device: &Device) -> Result<MultiplicativeFilters> {
+        let MultiplicativeFiltersConfig { inputs, width, outputs, products, .. } = *self;
         let name = "multiplicative filters";
         nonzero(name, &[("inputs", inputs), ("width", width), ("outputs", outputs)])?;
         let mut scales = vec![("input_scale", self.input_scale), ("weight_scale", self.weight_scale)];
@@ -104,7 +104,7 @@ impl FiltersConfig {
             let map = LinearConfig::new(width, width).with_initializer(uniform(self.weight_scale.sqrt() * limit));
             Linear { bias: Some(uniform(limit).init([width], device)), ..map.init(device) }
         };
-        Ok(Filters {
+        Ok(MultiplicativeFilters {
             filters: (0..=products).map(|_| self.filter(device)).collect(),
             maps: (0..products).map(|_| map()).collect(),
             output: LinearConfig::new(width, outputs).init(device),
@@ -129,8 +129,8 @@ impl FiltersConfig {
     }
 }
 
-/// Numbers drawn from the gamma distribution of this shape and rate 1, by Burn's generator (Marsaglia and Tsang, A simple
-/// method for generating gamma variables, 2000).
+/// Numbers drawn from the gamma distribution of this shape and rate 1, by Burn's generator (Marsaglia and Tsang, A
+/// simple method for generating gamma variables, 2000).
 fn gammas(shape: f64, count: usize, device: &Device) -> Vec<f64> {
     let draw = |distribution| -> Vec<f32> {
         Tensor::<1>::random([count], distribution, device).into_data().try_into_vec().expect("float tensor")
@@ -198,7 +198,7 @@ impl Envelope {
     }
 }
 
-impl Filters {
+impl MultiplicativeFilters {
     /// # Shapes
     /// - `x`: `[places, d]`
     /// - output: `[places, o]`
@@ -209,7 +209,7 @@ impl Filters {
     }
 }
 
-impl Describe for Filters {
+impl Describe for MultiplicativeFilters {
     fn describe(&self, trace: &mut Trace, x: Signal) -> Signal {
         let mut filters = self.filters.iter().enumerate();
         let mut filter = |trace: &mut Trace| {
@@ -236,8 +236,16 @@ mod tests {
 
     const GABOR: Filter = Filter::Gabor { alpha: 6.0, beta: 1.0 };
 
-    fn config(inputs: usize, width: usize, products: usize, filter: Filter) -> FiltersConfig {
-        FiltersConfig { inputs, width, outputs: 1, products, filter, input_scale: 256.0, weight_scale: 1.0 }
+    fn config(inputs: usize, width: usize, products: usize, filter: Filter) -> MultiplicativeFiltersConfig {
+        MultiplicativeFiltersConfig {
+            inputs,
+            width,
+            outputs: 1,
+            products,
+            filter,
+            input_scale: 256.0,
+            weight_scale: 1.0,
+        }
     }
 
     #[test]
@@ -252,7 +260,7 @@ mod tests {
     }
 
     /// Amplitude of each whole frequency of a function of time, at so many points in [0, 1).
-    fn amplitudes(net: &Filters, points: usize) -> Vec<f64> {
+    fn amplitudes(net: &MultiplicativeFilters, points: usize) -> Vec<f64> {
         let time = (0..points).map(|i| i as f64 / points as f64).collect();
         let y = numbers(net.forward(doubles(time, [points, 1], &Device::flex())));
         let amplitude = |frequency: usize| {
@@ -266,7 +274,7 @@ mod tests {
     }
 
     /// A Fourier network of time with these whole frequencies.
-    fn of_frequencies(frequencies: &[&[f64]]) -> Filters {
+    fn of_frequencies(frequencies: &[&[f64]]) -> MultiplicativeFilters {
         let width = frequencies[0].len();
         let mut net =
             double(config(1, width, frequencies.len() - 1, Filter::Fourier).init(&Device::flex()).expect("sizes"));
@@ -312,10 +320,15 @@ mod tests {
 
     #[test]
     fn values_are_those_of_pytorch() {
-        let net = golden(FiltersConfig { outputs: 3, ..config(2, 5, 2, GABOR) }.init(&Device::flex()).expect("sizes"));
-        // Three filters of frequency = Linear(2, 5), centre [5, 2], width [5]; two maps Linear(5, 5); output Linear(5, 3); filled
-        // as `golden` fills them. A filter is sin(frequency(x)) * exp(-width * ((x[:, None] - centre) ** 2).sum(-1) / 2);
-        // z = filters[0](x); z = maps[i](z) * filters[i + 1](x) twice; output(z); x = sin(.9 (1 + arange(4)))
+        let net = golden(
+            MultiplicativeFiltersConfig { outputs: 3, ..config(2, 5, 2, GABOR) }.init(&Device::flex()).expect("sizes"),
+        );
+        // Filter: frequency = Linear(2, 5), centre [5, 2], width [5]
+        //     sin(frequency(x)) * exp(-width * ((x[:, None] - centre) ** 2).sum(-1) / 2)
+        // filters of 3, then maps of 2 Linear(5, 5), then output = Linear(5, 3), filled as `golden` fills them
+        //     z = filters[0](x)
+        //     for m, f in zip(maps, filters[1:]): z = m(z) * f(x)
+        //     output(z), x = sin(.9 (1 + arange(4)))
         let wanted =
             [0.086975421741, -0.215399628796, 0.18923423409, -0.0786836079326, -0.0449621400418, 0.0356786115457];
         close(&numbers(net.forward(wave([2, 2], 0.9, &Device::flex()))), &wanted, 1e-11);
@@ -326,7 +339,7 @@ mod tests {
         let device = Device::flex().autodiff();
         for filter in [Filter::Fourier, GABOR] {
             // Frequencies of a few turns: the error of differences grows with their cube.
-            let config = FiltersConfig { input_scale: 3.0, ..config(2, 4, 2, filter) };
+            let config = MultiplicativeFiltersConfig { input_scale: 3.0, ..config(2, 4, 2, filter) };
             gradients(config.init(&device).expect("sizes"), wave([3, 2], 0.9, &device), |net, x| net.forward(x));
         }
     }
@@ -355,7 +368,7 @@ mod tests {
         let phase = most(numbers(net.filters[0].frequency.bias.as_ref().expect("phases").val()));
         assert!(phase <= PI + 1e-6 && phase > 0.98 * PI);
 
-        let config = FiltersConfig { weight_scale: 4.0, ..config(2, 400, 3, GABOR) };
+        let config = MultiplicativeFiltersConfig { weight_scale: 4.0, ..config(2, 400, 3, GABOR) };
         let net = config.init(&Device::flex()).expect("sizes");
         let envelope = net.filters[3].envelope.as_ref().expect("of Gabor");
         let sharpness = numbers(envelope.sharpness.val());
@@ -378,11 +391,12 @@ mod tests {
 
     #[test]
     fn sizes_that_cannot_be_are_refused() {
-        let refusal = |config: FiltersConfig| config.init(&Device::flex()).expect_err("refused").to_string();
+        let refusal =
+            |config: MultiplicativeFiltersConfig| config.init(&Device::flex()).expect_err("refused").to_string();
         assert_eq!(refusal(config(0, 4, 2, GABOR)), "multiplicative filters: inputs is 0");
         let flat = Filter::Gabor { alpha: 0.0, beta: 1.0 };
         assert_eq!(refusal(config(2, 4, 2, flat)), "multiplicative filters: alpha is 0, not positive");
-        let unscaled = FiltersConfig { input_scale: f64::NAN, ..config(2, 4, 2, GABOR) };
+        let unscaled = MultiplicativeFiltersConfig { input_scale: f64::NAN, ..config(2, 4, 2, GABOR) };
         assert_eq!(refusal(unscaled), "multiplicative filters: input_scale is NaN, not positive");
     }
 }
