@@ -272,7 +272,7 @@ mod tests {
             //     if change: earlier[:] = [carry(p) for p in earlier]
             //     q = F * s; q = q + theta * norm(map(prod(earlier))) * q; earlier.append(q)
             //     F + s + alpha * norm(product(q))
-            // Blocks of 4, 4, 5 and 5 channels, a pool of 3 and stride 1 after the second; x = sin(.05 (1 + arange(189)))
+            // Blocks of 4, 4, 5 and 5 channels, a pool of 3, stride 1, after the second; x = sin(.05 (1 + arange(189)))
             let x = wave([1, 3, 7, 9], 0.05, &Device::flex());
             close(&numbers(net.forward(x)), &wanted, 1e-10);
         }

@@ -1,8 +1,9 @@
 //! Multiplicative filter networks: sines of the coordinates, multiplied again and again, as a picture or field over
 //! them (Fathony et al., Multiplicative Filter Networks, ICLR 2021).
 //!
-//! A product of sines is a sum of two, so that a Fourier network is a sum of [`sinusoids`](MultiplicativeFiltersConfig::sinusoids)
-//! of the coordinates: many more than it has filters, and no function stands between them.
+//! A product of sines is a sum of two, so that a Fourier network is a sum of
+//! [`sinusoids`](MultiplicativeFiltersConfig::sinusoids) of the coordinates: many more than it has filters, and no
+//! function stands between them.
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};

@@ -246,17 +246,18 @@ mod tests {
     fn at_the_start_the_state_neither_grows_nor_vanishes() {
         let device = Device::flex();
         // With a skip, q_n = (1 + 1/2N) q_{n−1} + 1/2N from 1.
-        let with_skip = 2.0 * (1.0 + 1.0 / 32.0f64).powi(15) - 1.0;
+        let with_skip = 2.0 * (1.0 + 1.0 / 16.0f64).powi(7) - 1.0;
         for (skip, wanted) in [(Skip::None, 1.0), (Skip::Identity, with_skip), (Skip::Matrix, with_skip)] {
-            let config = NcpConfig { inputs: 64, rank: 64, outputs: 64, degree: 16, skip };
+            let config = NcpConfig { inputs: 256, rank: 256, outputs: 256, degree: 8, skip };
             let mut ncp = config.init(&device).expect("sizes");
-            ncp.output.weight = Param::from_tensor(Tensor::eye(64, &device));
+            ncp.output.weight = Param::from_tensor(Tensor::eye(256, &device));
             ncp.output.bias = None;
-            let z = wave([64, 64], 1.3, &device).mul_scalar(2f64.sqrt()).cast(burn::tensor::DType::F32);
+            let z = wave([32, 256], 1.3, &device).mul_scalar(2f64.sqrt()).cast(burn::tensor::DType::F32);
             let y = numbers(ncp.forward(z));
             let square = y.iter().map(|y| y * y).sum::<f64>() / y.len() as f64;
-            // Products of Gaussians have heavy tails; at each step 64 of them are averaged.
-            assert!(square > wanted / 3.0 && square < wanted * 3.0, "{skip:?}: {square}");
+            // Products of Gaussians have heavy tails, but each step averages 256 of them: the logarithm has a standard
+            // deviation of about 0.15.
+            assert!(square > wanted / 2.5 && square < wanted * 2.5, "{skip:?}: {square}");
         }
     }
 
