@@ -1,7 +1,7 @@
 //! What the tests of all layers share: double precision, gradients by differences, published fillings, files.
 //!
-//! A layer is tested in double precision (`double`), where values agree to 1e-10 and gradients to 1e-6: central differences of step
-//! h = 1e-5 are off by h² times the third derivative (1e-10) and by rounding over h (1e-11).
+//! A layer is tested in double precision (`double`), where values agree to 1e-10 and gradients to 1e-6: central
+//! differences of step h = 1e-5 are off by h² times the third derivative (1e-10) and by rounding over h (1e-11).
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId, ParamMapper};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -145,8 +145,8 @@ pub fn gradients<M: Module, const D: usize, const E: usize>(
 }
 
 /// Fills a layer as the golden values of the research pages were made: parameter number k in PyTorch's order, flat
-/// element i in PyTorch's layout, v = sin(.7 i + .3 k + .1); weights v / √fan_in, biases and shifts of norms .1 v, scales of
-/// norms 1 + .1 v; running statistics as they are.
+/// element i in PyTorch's layout, v = sin(.7 i + .3 k + .1); weights v / √fan_in, biases and shifts of norms .1 v,
+/// scales of norms 1 + .1 v; running statistics as they are.
 struct Golden {
     count: usize,
     /// Names and kinds of the modules around a parameter, outermost first.

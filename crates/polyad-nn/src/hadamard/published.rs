@@ -1,12 +1,15 @@
 //! The published networks of the toolkit, by name, as [`Audit`](super::audit::Audit) sees them.
 
 use super::audit::{Audit, Describe};
+use super::correlation::pi_net::PiNetConfig;
+use super::correlation::r_polynet::RPolyNetConfig;
 use super::correlation::starnet::{StarNetConfig, StarNetSize};
 use crate::error::{Error, Result};
 use burn::tensor::Device;
 
-/// Classes of ImageNet, for which the networks were published.
+/// Classes of ImageNet, for which most were published, and of CIFAR-10.
 const CLASSES: usize = 1000;
+const CIFAR_CLASSES: usize = 10;
 
 /// A published network, as it was published.
 struct Published {
@@ -36,6 +39,8 @@ const PUBLISHED: &[Published] = &[
     any_size!("starnet-s050", |device| starnet(StarNetSize::S050, device)),
     any_size!("starnet-s100", |device| starnet(StarNetSize::S100, device)),
     any_size!("starnet-s150", |device| starnet(StarNetSize::S150, device)),
+    any_size!("pi-net-18", |device| Ok(Box::new(PiNetConfig::pi_net_18(CLASSES, false).init(device)?))),
+    any_size!("r-polynet-18", |device| Ok(Box::new(RPolyNetConfig::r_polynet_18(CIFAR_CLASSES).init(device)?))),
 ];
 
 /// The names that [`audit`] knows.

@@ -1,7 +1,7 @@
 //! What a network costs and what it is as a function, computed from the network itself.
 //!
-//! A layer's `describe` takes [`Signal`]s where its `forward` takes tensors and says each operation to a [`Trace`], which
-//! reads sizes from the parameters that are there. [`Audit`] adds up.
+//! A layer's `describe` takes [`Signal`]s where its `forward` takes tensors and says each operation to a [`Trace`],
+//! which reads sizes from the parameters that are there. [`Audit`] adds up.
 //!
 //! - **Multiply-adds** are those of convolutions, linear maps and products of matrices, padding included, biases and
 //!   element-wise work not. (Published FLOPs follow several conventions.)
@@ -46,8 +46,8 @@ pub struct Audit {
     pub parameters: usize,
     /// See the module.
     pub multiply_adds: usize,
-    /// Bytes of the largest two values that are alive at the same time. Operations on each number alone, sums and products
-    /// write over an operand that nobody else will read.
+    /// Bytes of the largest two values that are alive at the same time. Operations on each number alone, sums and
+    /// products write over an operand that nobody else will read.
     pub activation_bytes: usize,
     /// Bytes of all values that are alive at the same time, at most.
     pub peak_bytes: usize,

@@ -142,8 +142,8 @@ impl Trace {
         result
     }
 
-    /// What `part` says is done for so many inputs, such as the views of a shape, one after the other: it costs so many times as
-    /// much, its parameters and its memory are those of one.
+    /// What `part` says is done for so many inputs, such as the views of a shape, one after the other: it costs so many
+    /// times as much, its parameters and its memory are those of one.
     pub fn repeated<T>(&mut self, times: usize, part: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.times;
         self.times *= times;

@@ -221,7 +221,7 @@ impl Describe for DPolyNet {
 mod tests {
     use super::*;
     use crate::hadamard::audit::Audit;
-    use crate::hadamard::check::{close, golden, gradients, numbers, parameters, saves_and_loads, wave};
+    use crate::hadamard::check::{close, golden, gradients, numbers, parameters, saves_and_loads, single, wave};
     use burn::tensor::DType;
 
     fn small(norm: InnerNorm, pool: Pool) -> DPolyNetConfig {
@@ -316,7 +316,8 @@ mod tests {
     fn saved_and_loaded_it_is_the_same() {
         let x = wave([1, 3, 7, 9], 0.05, &Device::flex()).cast(DType::F32);
         let make = || polynomial().init(&Device::flex()).expect("sizes");
-        saves_and_loads(make(), make(), |net| net.forward(x.clone()));
+        // Weights of this variance grow beyond single precision where no norm has seen anything yet.
+        saves_and_loads(single(golden(make())), make(), |net| net.forward(x.clone()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! StarNet: an image network whose only non-linearity beside ReLU6 is a product of two branches, the *star operation*
 //! (Ma et al., Rewrite the Stars, arXiv 2403.19967).
 //!
-//! Every convolution has a bias, also before batch norm, as in the published code. Convolutions begin as He et al. (arXiv
-//! 1502.01852) draw them, by fan-out; the published code and its ports differ here among themselves.
+//! Every convolution has a bias, also before batch norm, as in the published code. Convolutions begin as He et al.
+//! (arXiv 1502.01852) draw them, by fan-out; the published code and its ports differ here among themselves.
 
 use crate::blocked::{self, Cut, Padding, Precision};
 use crate::error::{Error, Result, nonzero};
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn gradients_are_those_of_the_definition() {
         let device = Device::flex().autodiff();
-        let net = single(net(StarNetSize::S050, 3, &device));
+        let net = single(golden(net(StarNetSize::S050, 3, &device)));
         let picture = wave([2, 3, 96, 96], 0.11, &device);
         let loss = |out: Tensor<2>| (relu(out.clone()) + out.clone() * out).sum();
         let of = |net: &StarNet, out: Tensor<2>| {
@@ -392,8 +392,8 @@ mod tests {
         let exact = double(net);
         let wanted = of(&exact, plain(&exact, picture));
         for (got, wanted) in got.iter().zip(&wanted) {
-            // Sums of 2 · 48² pixels' gradients in single precision: 1e-7 · √4608 a layer. Where rounding moves a number over
-            // an edge of ReLU6, that pixel's gradient comes or goes: one of 4608, 2e-4.
+            // Sums of 2 · 48² pixels' gradients in single precision: 1e-7 · √4608 a layer. Where rounding moves a
+            // number over an edge of ReLU6, that pixel's gradient comes or goes: one of 4608, 2e-4.
             let largest = wanted.iter().fold(0.0f64, |max, x| max.max(x.abs()));
             let relative = |numbers: &[f64]| numbers.iter().map(|x| x / largest).collect::<Vec<_>>();
             close(&relative(got), &relative(wanted), 1e-3);

@@ -1,9 +1,10 @@
-//! What a smooth fill lacks: a U-shaped residual network of gated convolutions (Yu et al., arXiv 1806.03589) or of partial
-//! ones (Liu et al., arXiv 1804.07723).
+//! What a smooth fill lacks: a U-shaped residual network of gated convolutions (Yu et al., arXiv 1806.03589) or of
+//! partial ones (Liu et al., arXiv 1804.07723).
 //!
 //! Unlike both papers it begins with a hole that is filled already and learns the difference, so a small network starts
 //! from a good answer and need not learn what is known; and it has one stage and no adversary. Pictures are taken apart
-//! into two by two pixels first and put together last, which quarters the cost. Everything between is in blocked layout.
+//! into two by two pixels first and put together last, which quarters the cost. Everything between is in blocked
+//! layout.
 
 use crate::blocked::{self, Padding, Precision};
 use crate::error::{Error, Result, nonzero};
@@ -19,8 +20,8 @@ use burn::tensor::{Device, Tensor};
 pub enum HoleKind {
     /// Each number is multiplied by a gate between 0 and 1 that is learnt: `φ(W_f x) ∘ σ(W_g x)`.
     Gated,
-    /// Missing pixels count as zeros, and sums are scaled by the share of pixels that are there; a pixel is there from then
-    /// on where any of its window was.
+    /// Missing pixels count as zeros, and sums are scaled by the share of pixels that are there; a pixel is there from
+    /// then on where any of its window was.
     Partial,
 }
 
@@ -97,8 +98,8 @@ const INPUTS: usize = 16;
 const OUTPUTS: usize = 12;
 
 impl InpaintingConfig {
-    /// Makes the network, weights as He et al. (arXiv 1502.01852) draw them. Widths that are not positive multiples of 16,
-    /// and none at all, are refused.
+    /// Makes the network, weights as He et al. (arXiv 1502.01852) draw them. Widths that are not positive multiples of
+    /// 16, and none at all, are refused.
     pub fn init(&self, device: &Device) -> Result<Inpainting> {
         nonzero("inpainting", &[("widths", self.widths.len())])?;
         if let Some(width) = self.widths.iter().find(|width| **width == 0 || !width.is_multiple_of(LANES)) {
@@ -272,8 +273,8 @@ impl Inpainting {
         1 << self.down.len()
     }
 
-    /// Says each operation to `trace`: for a picture `[3, height, width]` whose sides are multiples of 2 to the number of
-    /// widths.
+    /// Says each operation to `trace`: for a picture `[3, height, width]` whose sides are multiples of 2 to the number
+    /// of widths.
     pub fn describe(&self, trace: &mut Trace, filled: &Signal, mask: &Signal) -> Signal {
         let [height, width] = [filled.shape()[1], filled.shape()[2]];
         let x = trace.relocate("halved", &[filled, mask], &[INPUTS, height / 2, width / 2]);
@@ -407,8 +408,8 @@ mod tests {
 
     #[test]
     fn gradients_follow_differences() {
-        // In single precision, so along the gradient, where the slope is greatest: rounding of the loss over the step, some 1e-4,
-        // and the third derivative stay below a hundredth of it.
+        // In single precision, so along the gradient, where the slope is greatest: rounding of the loss over the step,
+        // some 1e-4, and the third derivative stay below a hundredth of it.
         let device = Device::flex().autodiff();
         for kind in KINDS {
             let net = single(small(kind, &device).map(&mut Unlike));
