@@ -13,15 +13,15 @@ pub const PICTURE: usize = 64;
 /// Numbers of a question.
 pub const QUESTION: usize = 32;
 /// Of the words' inner layer, and of the wide head.
-const WORDS: usize = 32;
+const WORDS: usize = 64;
 const WIDE: usize = 128;
 
 /// Turns counts of words into numbers.
 #[derive(Module, Debug)]
 pub struct Words {
-    /// `[words, 32]`
+    /// `[words, 64]`
     first: Linear,
-    /// `[32, 32]`
+    /// `[64, 32]`
     second: Linear,
 }
 
