@@ -1,4 +1,7 @@
 //! Higher-order correlations: layers and networks that are, or nearly are, polynomials of their input.
 
 pub mod ccp;
+pub mod gnconv;
+pub mod hornet;
+pub mod planar;
 pub mod starnet;
