@@ -3,5 +3,6 @@
 pub mod ccp;
 pub mod gnconv;
 pub mod hornet;
+pub mod monet;
 pub mod planar;
 pub mod starnet;
