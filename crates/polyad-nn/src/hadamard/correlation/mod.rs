@@ -4,5 +4,6 @@ pub mod ccp;
 pub mod gnconv;
 pub mod hornet;
 pub mod monet;
+pub mod nafnet;
 pub mod planar;
 pub mod starnet;
