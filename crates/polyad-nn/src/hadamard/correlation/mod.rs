@@ -6,4 +6,5 @@ pub mod hornet;
 pub mod monet;
 pub mod nafnet;
 pub mod planar;
+pub mod polynext;
 pub mod starnet;
