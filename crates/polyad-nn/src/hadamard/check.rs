@@ -69,6 +69,7 @@ struct Along {
     seed: f64,
     step: f64,
     count: usize,
+    names: Vec<String>,
 }
 
 fn direction(seed: f64, count: usize, len: usize) -> impl Iterator<Item = f64> {
@@ -76,7 +77,19 @@ fn direction(seed: f64, count: usize, len: usize) -> impl Iterator<Item = f64> {
 }
 
 impl ModuleMapper for Along {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.names.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.names.pop();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.names.last().is_some_and(|name| name.starts_with("running_")) {
+            self.count += 1;
+            return param;
+        }
         let (id, tensor, mapper) = param.consume();
         let along: Vec<f64> = direction(self.seed, self.count, tensor.shape().num_elements()).collect();
         self.count += 1;
@@ -127,7 +140,10 @@ pub fn gradients<M: Module, const D: usize, const E: usize>(
     let value = |module: &M, input: Tensor<D>| numbers(loss(module, input))[0];
     let step = 1e-5;
     for seed in [1.0, 2.0, 3.0] {
-        let moved = |step| value(&module.clone().map(&mut Along { seed, step, count: 0 }), input.clone().detach());
+        let moved = |step| {
+            let moved = module.clone().map(&mut Along { seed, step, count: 0, names: Vec::new() });
+            value(&moved, input.clone().detach())
+        };
         let differences = (moved(step) - moved(-step)) / (2.0 * step);
         let mut slope = Slope { gradients: &grads, seed, count: 0, sum: 0.0 };
         module.visit(&mut slope);
@@ -146,7 +162,7 @@ pub fn gradients<M: Module, const D: usize, const E: usize>(
 
 /// Fills a layer as the golden values of the research pages were made: parameter number k in PyTorch's order, flat
 /// element i in PyTorch's layout, v = sin(.7 i + .3 k + .1); weights v / √fan_in, biases and shifts of norms .1 v,
-/// scales of norms 1 + .1 v; running statistics as they are.
+/// scales of norms and of branches 1 + .1 v; running statistics and `alpha` as they are and not numbered.
 struct Golden {
     count: usize,
     /// Names and kinds of the modules around a parameter, outermost first.
@@ -164,7 +180,7 @@ impl ModuleMapper for Golden {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (name, container) = self.path.last().cloned().unwrap_or_default();
-        if name.starts_with("running_") {
+        if name.starts_with("running_") || name == "alpha" {
             return param;
         }
         let (id, tensor, mapper) = param.consume();
@@ -174,7 +190,7 @@ impl ModuleMapper for Golden {
         let fan_in = if is_linear { dims[0] } else { len / dims[0] };
         let v = |i: usize| (0.7 * i as f64 + 0.3 * self.count as f64 + 0.1).sin();
         let filled = (0..len).map(|index| match (D, name.as_str()) {
-            (1, "gamma") => 1.0 + 0.1 * v(index),
+            (1, "gamma" | "first_scale" | "second_scale") => 1.0 + 0.1 * v(index),
             (1, _) => 0.1 * v(index),
             // Burn's linear weight is `[in, out]`, PyTorch's `[out, in]`.
             _ if is_linear => v(index % dims[1] * dims[0] + index / dims[1]) / (fan_in as f64).sqrt(),
