@@ -1,1 +1,3 @@
 //! Dynamic modulation: masks, gates, recurrences, and products of weights.
+
+pub mod recurrence;
