@@ -1,3 +1,4 @@
 //! Dynamic modulation: masks, gates, recurrences, and products of weights.
 
+pub mod pruning;
 pub mod recurrence;
