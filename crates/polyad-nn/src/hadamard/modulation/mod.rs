@@ -2,3 +2,4 @@
 
 pub mod pruning;
 pub mod recurrence;
+pub mod weights;
