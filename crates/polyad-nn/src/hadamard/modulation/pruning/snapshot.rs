@@ -147,7 +147,8 @@ mod tests {
 
         let late = train(early, 5, &device);
         assert_ne!(numbers(late.linear.weight.val()), weight);
-        assert_ne!(numbers(late.valid().bn.running_mean.value()), mean);
+        // Without a look that would mix in the last batch.
+        assert_ne!(numbers(late.bn.running_mean.value()), mean);
         let masks = Masks::keep_share(&magnitude(&late), 0.5).expect("a share");
         let ticket = masks.apply(snapshot.restore(late).expect("the same network")).expect("its own");
 

@@ -169,6 +169,14 @@ mod tests {
         let [q, k, v, log_decay] = [q, k, v, log_decay].map(|x| x.cast(DType::F32));
         let (o, _) = chunked(q, k, v, log_decay, empty(&device).cast(DType::F32), 11);
         close(&numbers(o), &wanted, 1e-6);
+
+        // Nor do gradients, which a mask behind the exponential would make 0 · ∞.
+        let device = device.autodiff();
+        let [q, k, v, log_decay] = inputs(&device).map(|x| x.cast(DType::F32));
+        let log_decay = log_decay.zeros_like().sub_scalar(30.0).require_grad();
+        let grads = quadratic(q, k, v, log_decay.clone()).sum().backward();
+        let of_decay = numbers(log_decay.grad(&grads).expect("takes part"));
+        assert!(of_decay.iter().all(|x| x.is_finite()), "{of_decay:?}");
     }
 
     #[derive(Module, Debug)]

@@ -1,7 +1,7 @@
 //! minGRU and minLSTM: recurrences whose gates see the token alone (Feng et al., Were RNNs all we needed?, arXiv 2410.01201).
 //!
 //! As in the paper's logarithmic form, candidates are made positive by g. Public code runs sequences by sums of logarithms
-//! and single tokens by another formula, and a carried state can then mean two things; here [`scan`](super::scan) runs the
+//! and single tokens by another formula, and a carried state can then mean two things; here [`scan`](super::scan()) runs the
 //! formula itself. At first the memory is zero, or what the caller says (the paper starts from g of a parameter).
 
 use super::LinearRecurrence;

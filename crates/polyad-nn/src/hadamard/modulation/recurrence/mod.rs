@@ -3,7 +3,7 @@
 //! | layer | memory | a sequence at once |
 //! |---|---|---|
 //! | [`MiRnn`] | a vector; its next value is no linear function of it | token by token |
-//! | [`MinGru`], [`MinLstm`], [`Hgrn`], [`RgLru`] | a vector; the coefficients depend on the input alone | [`scan`] |
+//! | [`MinGru`], [`MinLstm`], [`Hgrn`], [`RgLru`] | a vector; the coefficients depend on the input alone | [`scan()`] |
 //! | [`Gla`] | a matrix for each head | chunks ([`linear_attention`]) |
 //!
 //! Every layer has `forward`, `forward_with_state` for a sequence that comes in pieces, and `step` for one token; the three

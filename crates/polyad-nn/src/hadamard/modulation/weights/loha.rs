@@ -113,6 +113,14 @@ mod tests {
     }
 
     #[test]
+    fn it_is_scaled_by_alpha_over_r() {
+        let loha = golden(make(wave([6, 4], 0.3, &Device::flex())));
+        let [a1, b1, a2, b2] = [&loha.a1, &loha.b1, &loha.a2, &loha.b2].map(Param::val);
+        let delta = loha.delta(wave([6, 4], 0.3, &Device::flex()));
+        close(&numbers(delta), &numbers(product(a1, b1, a2, b2).mul_scalar(1.5)), 1e-15);
+    }
+
+    #[test]
     fn at_first_one_factor_alone_has_a_gradient() {
         let device = Device::flex().autodiff();
         let layer = adapted(make, &device);

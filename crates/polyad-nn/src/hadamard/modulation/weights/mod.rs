@@ -1,6 +1,6 @@
 //! Products of weights: a frozen layer changed by few numbers, which in the end become a part of its weight.
 //!
-//! | change | new weight | numbers | rank of the change |
+//! | change | new weight | numbers | rank of the change, at most |
 //! |---|---|---|---|
 //! | [`Lora`] (no product; the one to compare with) | `W + (α/r) B A` | `r(o + i)` | r |
 //! | [`Loha`] | `W + (α/r) (A₁B₁) ∘ (A₂B₂)` | `2r(o + i)` | r² |
