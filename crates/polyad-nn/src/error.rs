@@ -15,6 +15,16 @@ pub enum Error {
         /// What was asked, and why it cannot be.
         problem: String,
     },
+    /// Bytes that are no encoded tensor, or numbers that cannot be encoded.
+    #[error("sparse tensor: {part} {at}: {problem}")]
+    Sparse {
+        /// What is counted: bytes of the encoding or numbers of the tensor.
+        part: &'static str,
+        /// Which of them, from 0.
+        at: usize,
+        /// What was found, and what was expected.
+        problem: String,
+    },
 }
 
 impl Error {

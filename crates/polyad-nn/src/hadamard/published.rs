@@ -1,7 +1,11 @@
 //! The published networks of the toolkit, by name, as [`Audit`](super::audit::Audit) sees them.
 
 use super::audit::{Audit, Describe};
+use super::correlation::hornet::HorNetConfig;
+use super::correlation::monet::MoNetConfig;
+use super::correlation::nafnet::NafNetConfig;
 use super::correlation::pi_net::PiNetConfig;
+use super::correlation::polynext::{NormKind, PolyNextConfig};
 use super::correlation::r_polynet::RPolyNetConfig;
 use super::correlation::starnet::{StarNetConfig, StarNetSize};
 use crate::error::{Error, Result};
@@ -24,6 +28,27 @@ fn starnet(size: StarNetSize, device: &Device) -> Result<Box<dyn Describe>> {
     Ok(Box::new(StarNetConfig { classes: Some(CLASSES), ..size.config() }.init(device)?))
 }
 
+fn monet(size: &str, device: &Device) -> Result<Box<dyn Describe>> {
+    let config = MoNetConfig::published(size).expect("a published size");
+    Ok(Box::new(MoNetConfig { classes: Some(CLASSES), ..config }.init(device)?))
+}
+
+fn hornet(size: &str, device: &Device) -> Result<Box<dyn Describe>> {
+    let config = HorNetConfig::published(size).expect("a published size");
+    Ok(Box::new(HorNetConfig { classes: Some(CLASSES), ..config }.init(device)?))
+}
+
+fn polynext(norm: NormKind, device: &Device) -> Result<Box<dyn Describe>> {
+    Ok(Box::new(PolyNextConfig { classes: Some(CLASSES), ..PolyNextConfig::tiny(norm) }.init(device)?))
+}
+
+/// A row of the table: the network takes pictures from this side on.
+macro_rules! at_least {
+    ($name:literal, $smallest:literal, $make:expr) => {
+        Published { name: $name, smallest: $smallest, divides: false, make: $make }
+    };
+}
+
 /// A row of the table: the network takes pictures of any size.
 macro_rules! any_size {
     ($name:literal, $make:expr) => {
@@ -39,6 +64,19 @@ const PUBLISHED: &[Published] = &[
     any_size!("starnet-s050", |device| starnet(StarNetSize::S050, device)),
     any_size!("starnet-s100", |device| starnet(StarNetSize::S100, device)),
     any_size!("starnet-s150", |device| starnet(StarNetSize::S150, device)),
+    at_least!("monet-t", 16, |device| monet("t", device)),
+    at_least!("monet-s", 16, |device| monet("s", device)),
+    at_least!("polynext-t", 32, |device| polynext(NormKind::Batch, device)),
+    at_least!("polynext-t-ln", 32, |device| polynext(NormKind::Layer, device)),
+    at_least!("hornet-t", 32, |device| hornet("t", device)),
+    at_least!("hornet-s", 32, |device| hornet("s", device)),
+    at_least!("hornet-b", 32, |device| hornet("b", device)),
+    Published {
+        name: "nafnet-32",
+        smallest: 16,
+        divides: true,
+        make: |device| Ok(Box::new(NafNetConfig::published("gopro").expect("a published size").init(device)?)),
+    },
     any_size!("pi-net-18", |device| Ok(Box::new(PiNetConfig::pi_net_18(CLASSES, false).init(device)?))),
     any_size!("r-polynet-18", |device| Ok(Box::new(RPolyNetConfig::r_polynet_18(CIFAR_CLASSES).init(device)?))),
 ];
@@ -91,6 +129,29 @@ mod tests {
             assert_eq!(audit.parameters, audit.layers.iter().map(|layer| layer.parameters).sum::<usize>(), "{name}");
             assert!(audit.activation_bytes <= audit.peak_bytes && audit.multiply_adds > 0, "{name}");
         }
+    }
+
+    #[test]
+    fn published_parameters_and_verdicts_come_out() {
+        for (name, parameters, verdicts) in [
+            ("monet-t", 10_339_436, [true, false, false]),
+            ("monet-s", 32_880_688, [true, false, false]),
+            ("polynext-t", 6_431_752, [true, true, true]),
+            ("polynext-t-ln", 6_431_752, [true, false, false]),
+            ("hornet-t", 22_409_512, [false; 3]),
+            ("hornet-s", 49_528_264, [false; 3]),
+            ("hornet-b", 87_256_680, [false; 3]),
+            ("nafnet-32", 17_111_907, [true, false, false]),
+            ("pi-net-18", 11_693_352, [true, false, false]),
+            ("r-polynet-18", 11_874_130, [true, false, false]),
+        ] {
+            let audit = audit(name, [3, 96, 96]).expect(name);
+            assert_eq!(audit.parameters, parameters, "{name}");
+            let found = [audit.activation_free, audit.polynomial_at_inference, audit.only_add_mul];
+            assert_eq!(found, verdicts, "{name}");
+        }
+        let depth = audit("polynext-t", [3, 96, 96]).expect("a published network").product_depth;
+        assert_eq!(depth, Some(73));
     }
 
     #[test]

@@ -8,3 +8,6 @@ pub mod inpainting;
 mod jacobian;
 pub mod masked;
 pub mod noise;
+pub mod pruning;
+pub mod recurrence;
+pub mod weights;
