@@ -162,7 +162,8 @@ pub fn gradients<M: Module, const D: usize, const E: usize>(
 
 /// Fills a layer as the golden values of the research pages were made: parameter number k in PyTorch's order, flat
 /// element i in PyTorch's layout, v = sin(.7 i + .3 k + .1); weights v / √fan_in, biases and shifts of norms .1 v,
-/// scales of norms and of branches 1 + .1 v; running statistics and `alpha` as they are and not numbered.
+/// scales of norms and of branches 1 + .1 v; running statistics and the `alpha` of a Mu-layer as
+/// they are and not numbered.
 struct Golden {
     count: usize,
     /// Names and kinds of the modules around a parameter, outermost first.
@@ -180,7 +181,7 @@ impl ModuleMapper for Golden {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (name, container) = self.path.last().cloned().unwrap_or_default();
-        if name.starts_with("running_") || name == "alpha" {
+        if name.starts_with("running_") || (name == "alpha" && container.contains("MuLayer")) {
             return param;
         }
         let (id, tensor, mapper) = param.consume();
