@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn a_small_network_gives_what_pytorch_does() {
+        // From goldens.py, in this folder.
+        let device = Device::flex();
+        let out = golden(small(&device)).forward(wave([1, 3, 9, 12], 0.9, &device));
+        close(&numbers(out), &[0.475631562179, 0.315897282541, 0.013355202518], 1e-10);
+    }
+
+    #[test]
     fn at_first_a_block_hardly_does_anything() {
         let device = Device::flex();
         let block = double(Block::new(8, 3, &device).expect("sizes"));

@@ -357,6 +357,14 @@ mod tests {
     }
 
     #[test]
+    fn a_small_network_gives_what_pytorch_does() {
+        // From goldens.py, in this folder.
+        let device = Device::flex();
+        let out = golden(small(true, &device)).forward(wave([1, 3, 9, 17], 0.3, &device));
+        close(&numbers(out), &[1.686422259524, 0.993670086397, -0.332826684352], 1e-10);
+    }
+
+    #[test]
     fn quarters_of_the_channels_move_and_the_border_stays() {
         let device = Device::flex();
         let picture = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];

@@ -319,6 +319,14 @@ mod tests {
     }
 
     #[test]
+    fn a_small_network_gives_what_pytorch_does() {
+        // From goldens.py, in this folder.
+        let device = Device::flex();
+        let out = golden(small(&device)).forward(wave([2, 2, 5, 7], 0.3, &device));
+        close(&numbers(out)[..3], &[-0.699154589323, -0.891781511465, -0.435831461330], 1e-10);
+    }
+
+    #[test]
     fn published_counts_come_out() {
         for (name, count) in [("gopro", 17_111_907), ("sidd", 29_159_715)] {
             let net = NafNetConfig::published(name).expect("published").init(&Device::flex()).expect("sizes");
