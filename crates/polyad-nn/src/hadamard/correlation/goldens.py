@@ -245,6 +245,25 @@ def polynext(stages, nodes, norm, classes):
     return run
 
 
+def demonet(width, depth, patch, is_star, activation, classes):
+    def block():
+        gamma, norm = scale(width), layer_norm(width)
+        depthwise, widen = conv(width, width, 7, groups=width), conv(width, 6 * width)
+        narrow = conv(3 * width, width)
+
+        def run(x):
+            first, second = widen(depthwise(norm(x))).chunk(2, 1)
+            first = activation(first)
+            return x + gamma * narrow(first * second if is_star else first + second)
+
+        return run
+
+    stem = numbers([width, 3, patch, patch], "weight"), numbers([width], "bias")
+    blocks = [block() for _ in range(depth)]
+    norm, head = layer_norm(width), linear(width, classes)
+    return lambda x: head(norm(chain(blocks)(F.conv2d(x, *stem, patch)).mean([2, 3], keepdim=True)).flatten(1))
+
+
 def wave(shape, frequency):
     return torch.sin(frequency * (1 + torch.arange(torch.Size(shape).numel()))).reshape(shape)
 
@@ -261,3 +280,6 @@ show("nafnet", lambda: nafnet(2, 6, [1, 1], 1, [1, 1]), wave([2, 2, 5, 7], 0.3))
 stages = [(1, 6, 4, 12), (2, 8, 6, 14)]
 show("polynext ln", lambda: polynext(stages, 2, lambda c: layer_norm(c, False), 3), wave([1, 3, 7, 5], 0.3))
 show("polynext bn", lambda: polynext(stages, 2, batch_norm, 3), 20 * wave([1, 3, 7, 5], 0.3))
+for is_star in [True, False]:
+    for activation in [F.gelu, lambda x: x]:
+        show("demonet", lambda: demonet(5, 2, 3, is_star, activation, 3), wave([1, 3, 7, 9], 0.3))
