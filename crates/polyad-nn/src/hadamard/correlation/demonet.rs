@@ -1,8 +1,8 @@
 //! DemoNet: twins of equal size, of which one adds two branches and the other multiplies them, to see what a product
 //! is worth (Ma et al., Rewrite the Stars, arXiv 2403.19967).
 //!
-//! The mean over pixels comes before the last norm; published counts leave that open. Weights begin normal with a deviation
-//! of 0.02, biases at 0.
+//! The mean over pixels comes before the last norm; published counts leave that open. Weights begin normal with a
+//! deviation of 0.02, biases at 0.
 
 use super::planar::{self, ChannelNorm, ChannelNormConfig, mean_pixel, per_channel, square, with_biases};
 use crate::error::{Error, Result, nonzero};

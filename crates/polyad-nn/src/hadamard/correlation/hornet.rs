@@ -1,7 +1,7 @@
 //! HorNet: an image network that mixes pixels by [gⁿConv](super::gnconv) (Rao et al., arXiv 2207.14284).
 //!
-//! Its frame is that of ConvNeXt (arXiv 2201.03545): the mean over pixels comes before the last norm. Weights begin normal
-//! with a deviation of 0.02, biases at 0.
+//! Its frame is that of ConvNeXt (arXiv 2201.03545): the mean over pixels comes before the last norm. Weights begin
+//! normal with a deviation of 0.02, biases at 0.
 
 use super::gnconv::{GnConv, GnConvConfig};
 use super::planar::{self, ChannelNorm, ChannelNormConfig, mean_pixel, per_channel, square, with_biases};

@@ -56,7 +56,8 @@ fn conv(config: Conv2dConfig, device: &Device) -> Conv2d {
     with_biases(config.with_initializer(weights), 1.0, device)
 }
 
-/// Four equal parts of the channels, moved by one pixel down, up, right and left; at the border a pixel keeps its value.
+/// Four equal parts of the channels, moved by one pixel down, up, right and left; at the border a pixel keeps its
+/// value.
 ///
 /// # Shapes
 /// - input, output: `[n, channels, height, width]`, channels a multiple of 4

@@ -1,5 +1,5 @@
-//! NAFNet: a network that restores pictures without activation functions, whose non-linearities are products (Chen et al.,
-//! Simple Baselines for Image Restoration, arXiv 2204.04676).
+//! NAFNet: a network that restores pictures without activation functions, whose non-linearities are products (Chen et
+//! al., Simple Baselines for Image Restoration, arXiv 2204.04676).
 //!
 //! The channel attention takes its means over the whole picture. Published weights have learnt them on squares of 256
 //! pixels, and larger pictures have other means.
@@ -181,8 +181,8 @@ impl NafNetConfig {
         Some(NafNetConfig { channels: 3, width: 32, encoder: encoder.to_vec(), middle, decoder: decoder.to_vec() })
     }
 
-    /// Makes the network. Sizes of zero, a way up that is not as long as the way down, and widths that cannot double often
-    /// enough are refused.
+    /// Makes the network. Sizes of zero, a way up that is not as long as the way down, and widths that cannot double
+    /// often enough are refused.
     pub fn init(&self, device: &Device) -> Result<NafNet> {
         let NafNetConfig { channels, width, encoder, middle, decoder } = self;
         nonzero("NAFNet", &[("channels", *channels), ("width", *width)])?;
