@@ -1,7 +1,7 @@
 //! DemoNet: twins of equal size, of which one adds two branches and the other multiplies them, to see what a product
 //! is worth (Ma et al., Rewrite the Stars, arXiv 2403.19967).
 //!
-//! The mean over pixels comes before the last norm; published counts leave that open. Weights begin normal with a
+//! The mean over pixels comes before the last norm; numbers of parameters leave that open. Weights begin normal with a
 //! deviation of 0.02, biases at 0.
 
 use super::planar::{self, ChannelNorm, ChannelNormConfig, mean_pixel, per_channel, square, with_biases};
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn published_counts_come_out_and_twins_are_equal() {
+    fn counts_of_the_published_sizes_come_out_and_twins_are_equal() {
         for (width, depth, count) in [(192, 12, 4_460_584), (32, 12, 191_304), (96, 12, 1_235_464), (192, 6, 2_400_808)]
         {
             let audits = TWINS.map(|(meeting, activation)| {

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn published_counts_come_out() {
+    fn counts_of_the_published_sizes_come_out() {
         for (size, count) in [("t", 22_409_512), ("s", 49_528_264), ("b", 87_256_680)] {
             let config = HorNetConfig { classes: Some(1000), ..HorNetConfig::published(size).expect("published") };
             let net = config.init(&Device::flex()).expect("sizes");

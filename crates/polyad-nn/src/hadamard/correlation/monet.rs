@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn published_counts_come_out() {
+    fn counts_of_the_published_sizes_come_out() {
         for (size, count, giga) in [("t", 10_339_436, 2.70), ("s", 32_880_688, 6.71)] {
             let config = MoNetConfig { classes: Some(1000), ..MoNetConfig::published(size).expect("published") };
             let net = config.init(&Device::flex()).expect("sizes");

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn published_counts_come_out() {
+    fn counts_of_the_published_sizes_come_out() {
         for (name, count) in [("gopro", 17_111_907), ("sidd", 29_159_715)] {
             let net = NafNetConfig::published(name).expect("published").init(&Device::flex()).expect("sizes");
             let audit = Audit::of(&net, &[3, 256, 256]);

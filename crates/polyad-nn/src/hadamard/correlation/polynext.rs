@@ -2,10 +2,12 @@
 //! Hadamard product (arXiv 2605.20839).
 //!
 //! With batch norm it is a polynomial of its input at inference. The published batch norm takes a mean and a variance
-//! for each pixel and so is bound to one resolution; here they are those of the channel, as everywhere else. Published
-//! numbers of parameters fix where norms, scales and down-samplers stand, and that layer norm has no bias; they leave
-//! open where scales begin (here at a half) and whether the 3 × 3 kernels of the first stage skip pixels (here they do
-//! not).
+//! for each pixel and so is bound to one resolution; here they are those of the channel, as everywhere else.
+//!
+//! The numbers of parameters of three sizes come out where layer norm has no bias, each node one scale, each cell two
+//! coefficients a channel, each change of size two down-samplers, and one more norm stands somewhere at the last width:
+//! here before the head. They leave open where scales begin (here at a half) and whether the 3 × 3 kernels of the first
+//! stage skip pixels (here they do not).
 
 use super::nafnet::{describe_gate, simple_gate};
 use super::planar::{self, ChannelNorm, ChannelNormConfig, mean_pixel, per_channel, square};

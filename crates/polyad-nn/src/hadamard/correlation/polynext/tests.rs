@@ -30,7 +30,7 @@ fn a_small_network_gives_what_pytorch_does() {
 }
 
 #[test]
-fn published_counts_come_out() {
+fn counts_of_the_published_sizes_come_out() {
     let low = |channels| with_classes(PolyNextConfig::low_resolution(channels, NormKind::Layer), 10);
     for (net, side, count, mega) in [
         (with_classes(PolyNextConfig::tiny(NormKind::Layer), 1000), 224, 6_431_752, 1199.0),
