@@ -191,7 +191,7 @@ impl ModuleMapper for Golden {
         let fan_in = if is_linear { dims[0] } else { len / dims[0] };
         let v = |i: usize| (0.7 * i as f64 + 0.3 * self.count as f64 + 0.1).sin();
         let filled = (0..len).map(|index| match (D, name.as_str()) {
-            (1, "gamma" | "first_scale" | "second_scale") => 1.0 + 0.1 * v(index),
+            (1, "gamma" | "layer_scale" | "first_scale" | "second_scale") => 1.0 + 0.1 * v(index),
             (1, _) => 0.1 * v(index),
             // Burn's linear weight is `[in, out]`, PyTorch's `[out, in]`.
             _ if is_linear => v(index % dims[1] * dims[0] + index / dims[1]) / (fan_in as f64).sqrt(),

@@ -1,5 +1,5 @@
-//! gⁿConv: convolutions and products by turns, an interaction of n + 1 neighbourhoods at the price of one convolution (Rao
-//! et al., HorNet, arXiv 2207.14284).
+//! gⁿConv: convolutions and products by turns, an interaction of n + 1 neighbourhoods at the price of one convolution
+//! (Rao et al., HorNet, arXiv 2207.14284).
 
 use super::planar::square;
 use crate::error::{Error, Result, nonzero};
@@ -23,8 +23,8 @@ pub struct GnConvConfig {
 
 /// `p ← f_k(p) ∘ s g(q)_k` for k = 1 … n, where `(p, q_1 … q_n) = φ_in(x)` and the output is `φ_out(p)`.
 ///
-/// `q_k` has d / 2^(n−k) channels and `p` begins with as many as `q_1`; `g` is depthwise; `f_1` is the identity, the other
-/// `f_k` are 1 × 1 and double the channels. A polynomial of degree n + 1.
+/// `q_k` has d / 2^(n−k) channels and `p` begins with as many as `q_1`; `g` is depthwise; `f_1` is the identity, the
+/// other `f_k` are 1 × 1 and double the channels. A polynomial of degree n + 1.
 #[derive(Module, Debug)]
 pub struct GnConv {
     /// φ_in, 1 × 1, d to 2d channels: p and all q.

@@ -1,7 +1,7 @@
 //! HorNet: an image network that mixes pixels by [gⁿConv](super::gnconv) (Rao et al., arXiv 2207.14284).
 //!
-//! Its frame is that of ConvNeXt (arXiv 2201.03545): the mean over pixels comes before the last norm. Weights begin normal
-//! with a deviation of 0.02, biases at 0.
+//! Its frame is that of ConvNeXt (arXiv 2201.03545): the mean over pixels comes before the last norm. Weights begin
+//! normal with a deviation of 0.02, biases at 0.
 
 use super::gnconv::{GnConv, GnConvConfig};
 use super::planar::{self, ChannelNorm, ChannelNormConfig, mean_pixel, per_channel, square, with_biases};
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn published_counts_come_out() {
+    fn counts_of_the_published_sizes_come_out() {
         for (size, count) in [("t", 22_409_512), ("s", 49_528_264), ("b", 87_256_680)] {
             let config = HorNetConfig { classes: Some(1000), ..HorNetConfig::published(size).expect("published") };
             let net = config.init(&Device::flex()).expect("sizes");
@@ -249,6 +249,14 @@ mod tests {
         };
         let wanted = 6 * (48 * 4 + block(4, 2)) + (4 * 4 * 8 + 2 * block(8, 3)) + 8 * 3;
         assert_eq!(Audit::of(&small(&Device::flex()), &[3, 8, 12]).multiply_adds, wanted);
+    }
+
+    #[test]
+    fn a_small_network_gives_what_pytorch_does() {
+        // From goldens.py, in this folder.
+        let device = Device::flex();
+        let out = golden(small(&device)).forward(wave([1, 3, 9, 12], 0.9, &device));
+        close(&numbers(out), &[0.475631562179, 0.315897282541, 0.013355202518], 1e-10);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod ccp;
 pub mod cross;
 pub mod d_polynet;
+pub mod demonet;
 pub mod factorisation;
 pub mod gnconv;
 pub mod highway;

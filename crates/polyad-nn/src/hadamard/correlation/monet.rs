@@ -56,7 +56,8 @@ fn conv(config: Conv2dConfig, device: &Device) -> Conv2d {
     with_biases(config.with_initializer(weights), 1.0, device)
 }
 
-/// Four equal parts of the channels, moved by one pixel down, up, right and left; at the border a pixel keeps its value.
+/// Four equal parts of the channels, moved by one pixel down, up, right and left; at the border a pixel keeps its
+/// value.
 ///
 /// # Shapes
 /// - input, output: `[n, channels, height, width]`, channels a multiple of 4
@@ -357,6 +358,14 @@ mod tests {
     }
 
     #[test]
+    fn a_small_network_gives_what_pytorch_does() {
+        // From goldens.py, in this folder.
+        let device = Device::flex();
+        let out = golden(small(true, &device)).forward(wave([1, 3, 9, 17], 0.3, &device));
+        close(&numbers(out), &[1.686422259524, 0.993670086397, -0.332826684352], 1e-10);
+    }
+
+    #[test]
     fn quarters_of_the_channels_move_and_the_border_stays() {
         let device = Device::flex();
         let picture = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
@@ -371,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn published_counts_come_out() {
+    fn counts_of_the_published_sizes_come_out() {
         for (size, count, giga) in [("t", 10_339_436, 2.70), ("s", 32_880_688, 6.71)] {
             let config = MoNetConfig { classes: Some(1000), ..MoNetConfig::published(size).expect("published") };
             let net = config.init(&Device::flex()).expect("sizes");

@@ -1,5 +1,5 @@
-//! NAFNet: a network that restores pictures without activation functions, whose non-linearities are products (Chen et al.,
-//! Simple Baselines for Image Restoration, arXiv 2204.04676).
+//! NAFNet: a network that restores pictures without activation functions, whose non-linearities are products (Chen et
+//! al., Simple Baselines for Image Restoration, arXiv 2204.04676).
 //!
 //! The channel attention takes its means over the whole picture. Published weights have learnt them on squares of 256
 //! pixels, and larger pictures have other means.
@@ -181,8 +181,8 @@ impl NafNetConfig {
         Some(NafNetConfig { channels: 3, width: 32, encoder: encoder.to_vec(), middle, decoder: decoder.to_vec() })
     }
 
-    /// Makes the network. Sizes of zero, a way up that is not as long as the way down, and widths that cannot double often
-    /// enough are refused.
+    /// Makes the network. Sizes of zero, a way up that is not as long as the way down, and widths that cannot double
+    /// often enough are refused.
     pub fn init(&self, device: &Device) -> Result<NafNet> {
         let NafNetConfig { channels, width, encoder, middle, decoder } = self;
         nonzero("NAFNet", &[("channels", *channels), ("width", *width)])?;
@@ -319,7 +319,15 @@ mod tests {
     }
 
     #[test]
-    fn published_counts_come_out() {
+    fn a_small_network_gives_what_pytorch_does() {
+        // From goldens.py, in this folder.
+        let device = Device::flex();
+        let out = golden(small(&device)).forward(wave([2, 2, 5, 7], 0.3, &device));
+        close(&numbers(out)[..3], &[-0.699154589323, -0.891781511465, -0.435831461330], 1e-10);
+    }
+
+    #[test]
+    fn counts_of_the_published_sizes_come_out() {
         for (name, count) in [("gopro", 17_111_907), ("sidd", 29_159_715)] {
             let net = NafNetConfig::published(name).expect("published").init(&Device::flex()).expect("sizes");
             let audit = Audit::of(&net, &[3, 256, 256]);

@@ -1,5 +1,5 @@
-//! What networks on planar pictures `[n, channels, height, width]` share: layer norm over the channels of each pixel (Ba et
-//! al., arXiv 1607.06450), convolutions, means.
+//! What networks on planar pictures `[n, channels, height, width]` share: layer norm over the channels of each pixel
+//! (Ba et al., arXiv 1607.06450), convolutions, means.
 
 use crate::error::{Error, Result, nonzero};
 use crate::hadamard::audit::{Signal, Trace};

@@ -1,10 +1,13 @@
 //! PolyNeXt: an image network that is nothing but sums and products, every activation function and pool replaced by a
 //! Hadamard product (arXiv 2605.20839).
 //!
-//! With batch norm it is a polynomial of its input at inference. The published batch norm takes a mean and a variance for
-//! each pixel and so is bound to one resolution; here they are those of the channel, as everywhere else. Published numbers
-//! of parameters fix where norms, scales and down-samplers stand, and that layer norm has no bias; they leave open where
-//! scales begin (here at a half) and whether the 3 × 3 kernels of the first stage skip pixels (here they do not).
+//! With batch norm it is a polynomial of its input at inference. The published batch norm takes a mean and a variance
+//! for each pixel and so is bound to one resolution; here they are those of the channel, as everywhere else.
+//!
+//! The numbers of parameters of three sizes come out where layer norm has no bias, each node one scale, each cell two
+//! coefficients a channel, each change of size two down-samplers, and one more norm stands somewhere at the last width:
+//! here before the head. They leave open where scales begin (here at a half) and whether the 3 × 3 kernels of the first
+//! stage skip pixels (here they do not).
 
 use super::nafnet::{describe_gate, simple_gate};
 use super::planar::{self, ChannelNorm, ChannelNormConfig, mean_pixel, per_channel, square};
@@ -318,8 +321,8 @@ impl Cell {
         })
     }
 
-    /// From the two outputs before to the two that the next cell sees: the newer of them, made as small as the cell's own,
-    /// and the cell's own.
+    /// From the two outputs before to the two that the next cell sees: the newer of them, made as small as the cell's
+    /// own, and the cell's own.
     fn forward(&self, [older, newer]: [Tensor<4>; 2]) -> [Tensor<4>; 2] {
         let [older, newer] = match &self.down {
             Some([first, second]) => [first.forward(older), second.forward(newer)],

@@ -17,7 +17,20 @@ fn with_classes(config: PolyNextConfig, classes: usize) -> PolyNext {
 }
 
 #[test]
-fn published_counts_come_out() {
+fn a_small_network_gives_what_pytorch_does() {
+    // From goldens.py, in the folder above.
+    let device = Device::flex();
+    for (norm, height, wanted) in [
+        (NormKind::Layer, 1.0, [0.107842503566, 0.321575849066, 0.103948763847]),
+        (NormKind::Batch, 20.0, [-0.255618571365, -0.032377466401, 0.151100602016]),
+    ] {
+        let out = golden(small(norm, &device)).forward(wave([1, 3, 7, 5], 0.3, &device) * height);
+        close(&numbers(out), &wanted, 1e-10);
+    }
+}
+
+#[test]
+fn counts_of_the_published_sizes_come_out() {
     let low = |channels| with_classes(PolyNextConfig::low_resolution(channels, NormKind::Layer), 10);
     for (net, side, count, mega) in [
         (with_classes(PolyNextConfig::tiny(NormKind::Layer), 1000), 224, 6_431_752, 1199.0),
