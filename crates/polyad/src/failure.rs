@@ -29,6 +29,7 @@ impl From<polyad_evidence::Error> for Failure {
     fn from(error: polyad_evidence::Error) -> Self {
         match error {
             polyad_evidence::Error::Shapes(error) => error.into(),
+            polyad_evidence::Error::Invalid(message) => Failure::usage(message),
             other => Failure::failed(other.to_string()),
         }
     }

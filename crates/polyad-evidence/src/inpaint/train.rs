@@ -160,7 +160,9 @@ pub fn train(folder: &Path, out: &Path, recipe: &InpaintRecipe, resume: bool, jo
     let stored = match (stored, resume) {
         (Some(_), false) => {
             let folder = states.folder().display();
-            return Err(Error::Invalid(format!("{folder} holds an unfinished run; go on with it, or remove it")));
+            return Err(Error::Invalid(format!(
+                "{folder}: an unfinished run; go on with --resume, or remove the folder"
+            )));
         }
         (stored, _) => stored,
     };

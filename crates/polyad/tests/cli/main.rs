@@ -2,6 +2,7 @@
 
 mod attention;
 mod conduct;
+mod hadamard;
 mod help;
 mod inputs;
 mod library;
