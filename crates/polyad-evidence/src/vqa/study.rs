@@ -157,7 +157,8 @@ struct Seen {
 
 /// Indices of questions, of training pictures and of those that choose the epoch.
 fn split(part: &Part) -> [Vec<usize>; 2] {
-    let (validation, train) = (0..part.questions.len()).partition(|q| part.questions[*q].picture % VALIDATION == 0);
+    let (validation, train) =
+        (0..part.questions.len()).partition(|q| part.questions[*q].picture.is_multiple_of(VALIDATION));
     [train, validation]
 }
 
