@@ -1,4 +1,4 @@
-//! The published networks of the toolkit, by name, as [`Audit`](super::audit::Audit) sees them.
+//! The published networks of the toolkit, by name, as [`Audit`] sees them.
 
 use super::audit::{Audit, Describe};
 use super::correlation::hornet::HorNetConfig;
