@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each crate may use only those above it.
-ORDER = ["polyad-simd", "polyad-attention", "polyad-nn", "polyad-shapes", "polyad-evidence", "polyad"]
+ORDER = ["polyad-simd", "polyad-attention", "polyad-run", "polyad-nn", "polyad-shapes", "polyad-evidence", "polyad"]
 MOST_LINES = 500
 # The only places where `unsafe` may stand: instruction sets, the memory maps of index and model, the allocator's options.
 UNSAFE = (
