@@ -7,7 +7,7 @@ use polyad_simd::LANES;
 use polyad_simd::conv::Cut;
 
 /// The largest kernel, stride and pooled side: far beyond any network's, and far below what sizes overflow at.
-const LARGEST: usize = 1 << 10;
+const LARGEST: usize = 64;
 
 /// Makes a [`Plan`], step by step. Each method adds a step and gives the number of its value.
 ///

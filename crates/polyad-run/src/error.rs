@@ -13,6 +13,17 @@ pub enum Error {
     /// Pictures that the network does not take.
     #[error("{0}")]
     Pictures(String),
+    /// A file that is no network of ours, or is damaged, truncated or newer.
+    #[error("{0}")]
+    File(String),
+    /// Scores were asked of a network that has none.
+    #[error("it has no classes, it only embeds")]
+    NoClasses,
+}
+
+/// An [`Error::File`].
+pub(crate) fn spoilt<T>(problem: impl Into<String>) -> Result<T> {
+    Err(Error::File(problem.into()))
 }
 
 /// An [`Error::Network`].

@@ -1,6 +1,7 @@
 //! Trained networks at work outside the training stack: slices in, slices out, nothing of a tensor framework.
 //!
-//! An [`ImageNetwork`] turns pictures into vectors at the machine's limit:
+//! A [`Network`] is read from one file, whose format `file` describes byte by byte, and embeds the views of a shape. Its
+//! heart, an [`ImageNetwork`] turns pictures into vectors at the machine's limit:
 //!
 //! 1. [`Packed`]: weights with norms folded in, in blocks of 16 channels.
 //! 2. `plan`: the network is a list of steps over values; few buffers hold them in turn. ReLU, ReLU6, residual additions
@@ -11,15 +12,25 @@
 //!
 //! The kernels are `polyad_simd::conv`'s.
 
+mod attention;
 mod builder;
+mod encoder;
 mod error;
+mod file;
 mod image_network;
+mod linear;
+mod network;
 mod packed;
 mod plan;
 mod run;
 
+pub use attention::Attention;
 pub use builder::Builder;
+pub use encoder::Block;
 pub use error::{Error, Result};
+pub use file::{File, Precision};
 pub use image_network::{ImageNetwork, PICTURE};
+pub use linear::{Affine, LayerNorm, Linear};
+pub use network::{HeadLayer, Input, Network, Parts, Projection};
 pub use packed::{Packed, Weights};
 pub use plan::{Id, Operand, Padding, Plan, same};

@@ -74,6 +74,22 @@ impl Packed {
         });
         Packed { inputs, outputs, kernel, lanes, weights: Weights::Single(weights), bias: padded(bias) }
     }
+
+    /// The weights in the order `[outputs][inputs][taps]`; none where they are rounded.
+    pub(crate) fn plain(&self) -> Option<Vec<f32>> {
+        let Weights::Single(packed) = &self.weights else { return None };
+        let (taps, lanes) = (self.kernel[0] * self.kernel[1], self.lanes);
+        let in_blocks = self.inputs.div_ceil(lanes);
+        let mut plain = Vec::with_capacity(self.outputs * self.inputs * taps);
+        for output in 0..self.outputs {
+            for input in 0..self.inputs {
+                let block = (output / LANES * in_blocks + input / lanes) * taps;
+                let at = |tap: usize| ((block + tap) * lanes + input % lanes) * LANES + output % LANES;
+                plain.extend((0..taps).map(|tap| packed[at(tap)]));
+            }
+        }
+        Some(plain)
+    }
 }
 
 impl Packed<Vec<f32>> {
@@ -87,6 +103,16 @@ impl Packed<Vec<f32>> {
             }
         }
         Packed { inputs: channels, outputs: channels, kernel, lanes: LANES, weights, bias: padded(bias) }
+    }
+
+    /// The weights in the order `[channels][taps]`.
+    pub(crate) fn plain(&self) -> Vec<f32> {
+        let taps = self.kernel[0] * self.kernel[1];
+        let of_channel = |channel: usize| {
+            let at = move |tap: usize| (channel / LANES * taps + tap) * LANES + channel % LANES;
+            (0..taps).map(move |tap| self.weights[at(tap)])
+        };
+        (0..self.outputs).flat_map(of_channel).collect()
     }
 }
 

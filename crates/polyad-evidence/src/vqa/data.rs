@@ -62,7 +62,8 @@ impl Questions {
     pub fn read(folder: &Path, job: Job<'_>) -> Result<Self> {
         let path = folder.join("answers.txt");
         let text = std::fs::read_to_string(&path).map_err(|why| Error::file(&path, why))?;
-        let answers: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        let answers: Vec<String> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
         let [train, test] = ["train", "test"].map(|part| raw(&folder.join(part)));
         let (train, test) = (train?, test?);
         let words: BTreeSet<&str> = train.iter().flat_map(|(question, ..)| words_of(question)).collect();
@@ -173,8 +174,11 @@ mod tests {
         let image = image::RgbImage::from_pixel(4, 4, image::Rgb([1, 2, 3]));
         for part in ["train", "test"] {
             std::fs::create_dir_all(path.join(part).join("images")).expect("a folder");
-            std::fs::write(path.join(part).join("questions.json"), r#"[["Is it red?","no",7],["what color?","red",7]]"#)
-                .expect("writes");
+            std::fs::write(
+                path.join(part).join("questions.json"),
+                r#"[["Is it red?","no",7],["what color?","red",7]]"#,
+            )
+            .expect("writes");
             image.save(path.join(part).join("images/7.png")).expect("writes");
         }
         let read = |answers: &str| {
