@@ -55,13 +55,13 @@ pub(super) fn linear(linear: &Linear, side: usize) -> Result<Packed> {
 
 /// What each output channel is multiplied by, and what is added then. In double precision: a variance near zero makes
 /// factors of which a rounding would show.
-struct Factors {
-    scale: Vec<f64>,
+pub(super) struct Factors {
+    pub scale: Vec<f64>,
     shift: Vec<f64>,
 }
 
 impl Factors {
-    fn new(outputs: usize, bias: Option<&Param<Tensor<1>>>, norm: Option<&BatchNorm>) -> Result<Self> {
+    pub fn new(outputs: usize, bias: Option<&Param<Tensor<1>>>, norm: Option<&BatchNorm>) -> Result<Self> {
         let mut factors = Factors { scale: vec![1.0; outputs], shift: vec![0.0; outputs] };
         if let Some(bias) = bias {
             factors.shift = numbers(bias.val())?.into_iter().map(f64::from).collect();
@@ -79,13 +79,14 @@ impl Factors {
         Ok(factors)
     }
 
-    fn bias(&self) -> Vec<f32> {
+    /// The shifts in single precision.
+    pub fn bias(&self) -> Vec<f32> {
         self.shift.iter().map(|shift| *shift as f32).collect()
     }
 }
 
 /// A tensor's numbers, wherever it is.
-pub(super) fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let unreadable = |error: &dyn std::fmt::Display| Error::config("engine", format!("numbers do not read: {error}"));
     tensor.into_data().convert::<f32>().try_into_vec().map_err(|error| unreadable(&error))
 }

@@ -2,11 +2,12 @@
 //!
 //! A Burn module is the definition of a network; an [`Engine`] is made of it once and gives the same vectors, within
 //! 1e-4 of the largest. Here `fold` makes batch norms part of the weights, and `networks` reads each module as a list of
-//! steps; `polyad_run` runs them.
+//! steps; `polyad_run` runs them. [`parts`] hands on what stands around an image network.
 
-mod fold;
+pub(crate) mod fold;
 mod layers;
 mod networks;
+pub mod parts;
 
 use crate::backbone::alexnet::AlexNet;
 use crate::backbone::efficientnet::EfficientNet;

@@ -9,7 +9,9 @@ mod shapes;
 mod values;
 
 pub use attention::{AttendArgs, PlanArgs, Precision};
-pub use hadamard::{AuditArgs, InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs, InpaintTrainArgs};
+pub use hadamard::{
+    AuditArgs, ExportArgs, InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs, InpaintTrainArgs,
+};
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
 pub use published::{ImportArgs, ScoreArgs};
@@ -64,6 +66,7 @@ pub enum Command {
     Plan(PlanArgs),
     Audit(AuditArgs),
     Inpaint(InpaintArgs),
+    Export(ExportArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Help(HelpArgs),
