@@ -7,7 +7,9 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each crate may use only those above it.
-ORDER = ["polyad-simd", "polyad-attention", "polyad-nn", "polyad-shapes", "polyad-evidence", "polyad"]
+ORDER = ["polyad-simd", "polyad-attention", "polyad-run", "polyad-nn", "polyad-shapes", "polyad-evidence", "polyad"]
+# What a trained network needs where there is no training stack.
+FRAMEWORK_FREE = ["polyad-simd", "polyad-attention", "polyad-run"]
 MOST_LINES = 500
 # The only places where `unsafe` may stand: instruction sets, the memory maps of index and model, the allocator's options.
 UNSAFE = (
@@ -58,6 +60,8 @@ for manifest in sorted((ROOT / "crates").glob("*/Cargo.toml")):
     crate = manifest.parent.name
     text = manifest.read_text(encoding="utf-8")
     dependencies = text.split("[dependencies]", 1)[-1].split("\n[", 1)[0]
+    if crate in FRAMEWORK_FREE and re.search(r"^burn", dependencies, re.M):
+        problem(manifest, 1, f"{crate} uses Burn, and is to run without it")
     for used in re.findall(r"^(polyad[\w-]*)", dependencies, re.M):
         if ORDER.index(used) >= ORDER.index(crate):
             problem(manifest, 1, f"{crate} uses {used}, which is not above it")

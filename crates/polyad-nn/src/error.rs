@@ -27,6 +27,12 @@ pub enum Error {
     },
 }
 
+impl From<polyad_run::Error> for Error {
+    fn from(error: polyad_run::Error) -> Self {
+        Error::config("engine", error.to_string())
+    }
+}
+
 impl Error {
     /// A configuration that cannot be.
     pub fn config(module: &'static str, problem: impl Into<String>) -> Self {

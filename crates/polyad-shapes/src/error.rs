@@ -88,6 +88,12 @@ impl From<polyad_nn::Error> for Error {
     }
 }
 
+impl From<polyad_run::Error> for Error {
+    fn from(error: polyad_run::Error) -> Self {
+        Error::Model(error.to_string())
+    }
+}
+
 impl Error {
     /// Content that is not what its format says.
     pub fn malformed(at: At, problem: impl Into<String>) -> Self {

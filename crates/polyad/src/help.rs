@@ -11,7 +11,7 @@ pub const GROUPS: [(&str, &[&str]); 4] = [
         &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"],
     ),
     ("Attention", &["attend", "plan"]),
-    ("Hadamard", &["audit", "inpaint", "vqa"]),
+    ("Hadamard", &["audit", "inpaint", "vqa", "export"]),
     ("More", &["doctor", "completions", "help"]),
 ];
 

@@ -7,6 +7,7 @@
 //! Views that are absent are masked as keys. Rows of absent queries are computed all the same, from visible keys, so
 //! they stay finite; whoever pools over views must leave them out.
 
+use crate::engine::parts;
 use crate::error::{Error, Result, nonzero, probability};
 use crate::hadamard::audit::{Describe, Signal, Trace};
 use burn::module::Module;
@@ -88,6 +89,20 @@ impl MultiHeadAttention {
         let weights = self.dropout.forward(softmax(scores, 3));
         let mixed = weights.matmul(v).swap_dims(1, 2).reshape([shapes, count, dim]);
         self.output.forward(mixed)
+    }
+
+    /// The layer at inference, without a framework.
+    pub fn to_run(&self) -> Result<polyad_run::Attention> {
+        let width = self.query.weight.dims()[1] / self.heads;
+        Ok(polyad_run::Attention {
+            heads: self.heads,
+            scale: (1.0 / (width as f64).sqrt()) as f32,
+            query: parts::linear(&self.query, None)?,
+            keys: vec![parts::linear(&self.key, None)?],
+            values: vec![parts::linear(&self.value, None)?],
+            output: parts::linear(&self.output, None)?,
+            gains: Vec::new(),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the image networks say of themselves: the words of each one's `forward`.
 
 use super::alexnet::{self, AlexNet};
-use super::efficientnet::{EfficientNet, InvertedResidual, same};
+use super::efficientnet::{EfficientNet, InvertedResidual};
 use super::resnet::{Block, ResNet};
 use super::small::{Convolution, SmallNet};
 use super::vgg::{self, Vgg};
@@ -9,6 +9,7 @@ use crate::hadamard::audit::{Describe, Signal, Trace};
 use crate::norm::BatchNorm;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
+use polyad_run::same;
 
 /// A convolution and its norm, then ReLU or the like where there is a name for it.
 fn conv_norm(trace: &mut Trace, name: &str, conv: &Conv2d, norm: &BatchNorm, x: &Signal) -> Signal {

@@ -10,6 +10,7 @@ use crate::norm::{BatchNorm, BatchNormConfig};
 use burn::module::{Initializer, Module};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor};
+use polyad_run::same;
 
 /// How an [`EfficientNet`] is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,13 +153,6 @@ fn conv(channels: [usize; 2], kernel: usize, stride: usize, groups: usize, devic
         .with_bias(false)
         .with_initializer(Initializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: true })
         .init(device)
-}
-
-/// Pixels that TensorFlow's "same" padding gives a convolution over `size` of them, and the padding before and after.
-pub(crate) fn same(size: usize, kernel: usize, stride: usize) -> (usize, [usize; 2]) {
-    let count = size.div_ceil(stride);
-    let padding = (count.saturating_sub(1) * stride + kernel).saturating_sub(size);
-    (count, [padding / 2, padding - padding / 2])
 }
 
 /// The "same" padding of a convolution over an image.

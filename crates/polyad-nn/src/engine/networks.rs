@@ -1,6 +1,6 @@
 //! Plans of the image networks: one function each, reading as the module's own `forward`.
 
-use super::plan::{Builder, Id, Operand, Padding, Plan};
+use super::layers::Layers;
 use crate::backbone::alexnet::{self, AlexNet};
 use crate::backbone::efficientnet::EfficientNet;
 use crate::backbone::resnet::{self, ResNet};
@@ -10,10 +10,8 @@ use crate::error::Result;
 use crate::hadamard::correlation::starnet::{self, StarNet};
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
+use polyad_run::{Id, Operand, PICTURE, Padding, Plan};
 use polyad_simd::conv::{Combine, Cut};
-
-/// Channels of a picture.
-pub(super) const PICTURE: usize = 3;
 
 /// Up to a map of means, and what follows it for all images at once: layers whose weights are so many that reading them
 /// costs more than a few images' arithmetic.
@@ -25,8 +23,8 @@ fn add(id: Id) -> Operand {
 }
 
 pub(super) fn small(net: &SmallNet) -> Result<Parts> {
-    let (mut plan, picture) = Builder::of_pictures(PICTURE);
-    let convolution = |plan: &mut Builder, x, layer: &crate::backbone::small::Convolution, second: Option<Id>, cut| {
+    let (mut plan, picture) = Layers::of_pictures(PICTURE);
+    let convolution = |plan: &mut Layers, x, layer: &crate::backbone::small::Convolution, second: Option<Id>, cut| {
         let padding = Padding::Fixed(layer.weight.dims()[2] / 2);
         plan.convolution(x, &layer.weight, None, Some(&layer.norm), (layer.stride, padding), second.map(add), cut)
     };
@@ -36,18 +34,18 @@ pub(super) fn small(net: &SmallNet) -> Result<Parts> {
         let inner = convolution(&mut plan, x, &block.first, None, Cut::RELU)?;
         x = convolution(&mut plan, inner, &block.second, Some(shortcut), Cut::RELU)?;
     }
-    plan.mean_pool(x, 1);
-    Ok((plan.finish(), None))
+    plan.mean_pool(x, 1)?;
+    Ok((plan.finish()?, None))
 }
 
 pub(super) fn resnet(net: &ResNet) -> Result<Parts> {
-    let (mut plan, picture) = Builder::of_pictures(PICTURE);
-    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second: Option<Id>, cut| {
+    let (mut plan, picture) = Layers::of_pictures(PICTURE);
+    let convolution = |plan: &mut Layers, x, conv: &Conv2d, norm, second: Option<Id>, cut| {
         let how = (conv.stride[0], Padding::Fixed(conv.kernel_size[0] / 2));
         plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second.map(add), cut)
     };
     let stem = convolution(&mut plan, picture, &net.conv1, &net.bn1, None, Cut::RELU)?;
-    let mut x = plan.max_pool(stem, 3, 2, 1);
+    let mut x = plan.max_pool(stem, 3, 2, 1)?;
     for block in [&net.layer1, &net.layer2, &net.layer3, &net.layer4].into_iter().flatten() {
         let resnet::Block { conv1, bn1, conv2, bn2, conv3, bn3, downsample } = block;
         let around = match downsample {
@@ -63,8 +61,8 @@ pub(super) fn resnet(net: &ResNet) -> Result<Parts> {
             _ => convolution(&mut plan, inner, conv2, bn2, Some(around), Cut::RELU)?,
         };
     }
-    plan.mean_pool(x, 1);
-    Ok((plan.finish(), None))
+    plan.mean_pool(x, 1)?;
+    Ok((plan.finish()?, None))
 }
 
 pub(super) fn alexnet(net: &AlexNet) -> Result<Parts> {
@@ -79,7 +77,7 @@ pub(super) fn vgg(net: &Vgg) -> Result<Parts> {
 
 /// Convolutions, some of them followed by a pool of (kernel, stride), and a map of `side` × `side` means.
 fn plain(features: &[Conv2d], pooled: &[usize], (kernel, stride): (usize, usize), side: usize) -> Result<Plan> {
-    let (mut plan, mut x) = Builder::of_pictures(PICTURE);
+    let (mut plan, mut x) = Layers::of_pictures(PICTURE);
     for (index, conv) in features.iter().enumerate() {
         // Both networks keep a border of half the kernel, but for AlexNet's first.
         let padding = match &conv.padding {
@@ -89,23 +87,23 @@ fn plain(features: &[Conv2d], pooled: &[usize], (kernel, stride): (usize, usize)
         let how = (conv.stride[0], Padding::Fixed(padding));
         x = plan.convolution(x, &conv.weight, conv.bias.as_ref(), None, how, None, Cut::RELU)?;
         if pooled.contains(&index) {
-            x = plan.max_pool(x, kernel, stride, 0);
+            x = plan.max_pool(x, kernel, stride, 0)?;
         }
     }
-    plan.mean_pool(x, side);
-    Ok(plan.finish())
+    plan.mean_pool(x, side)?;
+    plan.finish()
 }
 
 fn linear_layers(fc1: &Linear, fc2: &Linear, side: usize) -> Result<Plan> {
-    let mut plan = Builder::of_maps(fc1.weight.dims()[0] / (side * side));
+    let mut plan = Layers::of_maps(fc1.weight.dims()[0] / (side * side));
     let hidden: Id = plan.linear(0, fc1, side, Cut::RELU)?;
     plan.linear(hidden, fc2, 1, Cut::RELU)?;
-    Ok(plan.finish())
+    plan.finish()
 }
 
 pub(super) fn efficientnet(net: &EfficientNet) -> Result<Parts> {
-    let (mut plan, picture) = Builder::of_pictures(PICTURE);
-    let convolution = |plan: &mut Builder, x, conv: &Conv2d, norm, second: Option<Id>, cut| {
+    let (mut plan, picture) = Layers::of_pictures(PICTURE);
+    let convolution = |plan: &mut Layers, x, conv: &Conv2d, norm, second: Option<Id>, cut| {
         let how = (conv.stride[0], Padding::Same);
         plan.convolution(x, &conv.weight, conv.bias.as_ref(), Some(norm), how, second.map(add), cut)
     };
@@ -120,13 +118,13 @@ pub(super) fn efficientnet(net: &EfficientNet) -> Result<Parts> {
         x = convolution(&mut plan, inner, &block._project_conv, &block._bn2, second, Cut::NONE)?;
     }
     let map = convolution(&mut plan, x, &net._conv_head, &net._bn1, None, Cut::RELU6)?;
-    plan.mean_pool(map, 1);
-    Ok((plan.finish(), None))
+    plan.mean_pool(map, 1)?;
+    Ok((plan.finish()?, None))
 }
 
 pub(super) fn starnet(net: &StarNet) -> Result<Parts> {
-    let (mut plan, picture) = Builder::of_pictures(PICTURE);
-    let layer = |plan: &mut Builder, x, layer: &starnet::ConvNorm, second, cut| {
+    let (mut plan, picture) = Layers::of_pictures(PICTURE);
+    let layer = |plan: &mut Layers, x, layer: &starnet::ConvNorm, second, cut| {
         let (conv, padding) = (&layer.conv, Padding::Fixed(layer.conv.kernel_size[0] / 2));
         let norm = layer.bn.as_ref();
         if conv.groups > 1 {
@@ -147,7 +145,7 @@ pub(super) fn starnet(net: &StarNet) -> Result<Parts> {
         }
     }
     // The last norm is affine and so commutes with the mean: a 1 x 1 depthwise layer over one pixel.
-    let mean = plan.mean_pool(x, 1);
+    let mean = plan.mean_pool(x, 1)?;
     plan.affine(mean, &net.norm)?;
-    Ok((plan.finish(), None))
+    Ok((plan.finish()?, None))
 }

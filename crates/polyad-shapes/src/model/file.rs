@@ -18,7 +18,7 @@ use crate::whole_file;
 use burn::tensor::{Device, TensorData};
 use burn_store::bridge;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
@@ -142,7 +142,8 @@ fn read_header(text: &str) -> Result<Header> {
     serde_json::from_str(text).map_err(unreadable)
 }
 
-fn json(header: &Header) -> Result<String> {
+/// A header, or what is copied of it, as JSON.
+pub(super) fn json(header: &impl Serialize) -> Result<String> {
     serde_json::to_string(header).map_err(|error| Error::Model(format!("its header cannot be written: {error}")))
 }
 

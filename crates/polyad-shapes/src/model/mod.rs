@@ -8,6 +8,7 @@ mod batches;
 mod builtin;
 mod checkpoint;
 mod definition;
+mod export;
 mod file;
 mod header;
 pub mod import;

@@ -145,4 +145,25 @@ pub struct VqaArgs {
     /// Passes over the pictures that teach the eyes
     #[arg(long, default_value_t = polyad_evidence::vqa::Study::default().eye_epochs)]
     pub eye_epochs: usize,
+
+/// Write a model as one file that runs without polyad's training stack
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad export --model my.model --out my.net
+  polyad export --model my.model --out my.net --half --json
+
+The crate polyad-run reads the file and needs nothing else: Network::from_bytes, then embed or logits. Batch norms are \
+folded into the weights; settings, pixels' normalisation and classes travel with them. Multiply-adds are those of one View \
+Set, counted as `polyad audit` does.")]
+pub struct ExportArgs {
+    /// The model; the built-in one where it is left out
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Store weights in half precision; they are computed with in single precision all the same
+    #[arg(long)]
+    pub half: bool,
 }

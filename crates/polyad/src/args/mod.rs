@@ -10,7 +10,7 @@ mod values;
 
 pub use attention::{AttendArgs, PlanArgs, Precision};
 pub use hadamard::{
-    AuditArgs, InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs, InpaintTrainArgs, VqaArgs,
+    AuditArgs, ExportArgs, InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs, InpaintTrainArgs, VqaArgs,
 };
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
@@ -67,6 +67,7 @@ pub enum Command {
     Audit(AuditArgs),
     Inpaint(InpaintArgs),
     Vqa(VqaArgs),
+    Export(ExportArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Help(HelpArgs),

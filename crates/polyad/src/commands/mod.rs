@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod evaluate;
+mod export;
 mod gallery;
 mod help;
 mod import;
@@ -46,6 +47,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Audit(args) => audit::run(&args, printer),
         Command::Vqa(args) => vqa::run(&args, printer, job),
         Command::Inpaint(args) => inpaint::run(&args, printer, job),
+        Command::Export(args) => export::run(&args, printer),
         Command::Doctor(_) => doctor::run(printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Help(args) => help::run(&args, printer),

@@ -108,3 +108,29 @@ fn score_gives_every_measure_of_both_means_and_of_each_class() {
     assert_eq!(scores["A"]["mAP"], 1.0);
     assert!(polyad(folder, &["score", "lists", "--truth", "truth.csv"]).stdout.contains("macro mean"));
 }
+
+#[test]
+fn export_writes_a_network_that_runs_without_the_program() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let run = polyad(folder, &["export", "--out", "single.net", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let single = &json_lines(&run)[0];
+    let bytes = fs::read(folder.join("single.net")).unwrap();
+    assert_eq!((&single["out"], &single["bytes"]), (&"single.net".into(), &bytes.len().into()));
+    let audit = &json_lines(&polyad(folder, &["audit", "builtin", "--json"]))[0];
+    assert_eq!(single["multiply_adds"], audit["multiply_adds"]);
+    assert!(single["parameters"].as_u64() < audit["parameters"].as_u64(), "norms are folded in: {single}");
+    let network = polyad_run::Network::from_bytes(&bytes).unwrap();
+    let size = network.input().size;
+    let views = network.input().numbers(&vec![255; 3 * size * size], 1).unwrap();
+    assert_eq!(network.embed(&views, [3, 3, size, size]).unwrap().len(), 2 * network.dim());
+
+    let run = polyad(folder, &["export", "--model", "builtin", "--out", "half.net", "--half"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("half.net") && run.stdout.contains("multiply-adds"), "{}", run.stdout);
+    assert!(fs::metadata(folder.join("half.net")).unwrap().len() < bytes.len() as u64 * 6 / 10);
+    let missing = polyad(folder, &["export", "--model", "no.model", "--out", "a.net"]);
+    assert_eq!((missing.code, missing.stdout.as_str()), (Some(2), ""));
+    assert_eq!(names(folder), ["half.net", "single.net"]);
+}

@@ -17,6 +17,7 @@ mod tests;
 
 pub use attend::{Attend, Attended, Operands, PairBias, tensor_attention};
 
+use crate::engine::{fold, parts};
 use crate::error::{Error, Result, nonzero, probability};
 use crate::hadamard::audit::{Describe, Signal, Trace};
 use burn::module::{Module, Param};
@@ -266,6 +267,35 @@ impl TensorAttention {
         let attended = tensor_attention(operands, &Attend { problem, hidden, approximation })
             .expect("shapes that follow from the layer's own sizes");
         self.output.forward(attended.out.swap_dims(1, 2).reshape([batch, tokens, dim]))
+    }
+
+    /// The layer at inference, without a framework.
+    ///
+    /// # Errors
+    /// Where tokens do not all see all, scores have another form than the linear one, heads share keys, or the method is not
+    /// exact.
+    pub fn to_run(&self) -> Result<polyad_run::Attention> {
+        let config = &self.config.0;
+        let plain = TensorAttentionConfig {
+            qk_norm: config.qk_norm,
+            dropout: config.dropout,
+            tolerance: config.tolerance,
+            ..TensorAttentionConfig::new(config.dim, config.heads, config.order)
+        };
+        if *config != plain {
+            return Err(Error::config("tensor attention", format!("{config:?} does not run alone, only {plain:?}")));
+        }
+        let linears = |of: &[Linear]| of.iter().map(|linear| parts::linear(linear, None)).collect::<Result<Vec<_>>>();
+        let gains = self.gains.iter().flatten().map(|gains| fold::numbers(gains.val()));
+        Ok(polyad_run::Attention {
+            heads: config.heads,
+            scale: config.scale() as f32,
+            query: parts::linear(&self.query, None)?,
+            keys: linears(&self.keys)?,
+            values: linears(&self.values)?,
+            output: parts::linear(&self.output, None)?,
+            gains: gains.collect::<Result<_>>()?,
+        })
     }
 
     /// Each head's features over their root mean square, times its gain.

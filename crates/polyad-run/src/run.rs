@@ -1,14 +1,14 @@
 //! A plan at work on some images.
 
-use super::fold::Weights;
-use super::plan::{Id, Layer, Operand, Place, Plan, Step};
+use crate::packed::Weights;
+use crate::plan::{Id, Layer, Operand, Place, Plan, Slide, Step};
 use polyad_simd::conv::{Depthwise, Direct, Map, Pool, Pooling, Second};
 use polyad_simd::{LANES, Level, bfloat16};
 use rayon::prelude::*;
 
 /// The buffers of a run, kept for the next: fresh memory costs more than a small network's arithmetic.
 #[derive(Debug, Default)]
-pub(super) struct Workspace {
+pub(crate) struct Workspace {
     buffers: Vec<Vec<f32>>,
     /// A step's input in bfloat16.
     halves: Vec<u16>,
@@ -19,7 +19,7 @@ const ROUNDED: usize = 1 << 15;
 
 /// How a plan is run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct How {
+pub(crate) struct How {
     pub level: Level,
     /// Images at once.
     pub images: usize,
@@ -29,13 +29,13 @@ pub(super) struct How {
 
 impl Plan {
     /// Numbers of one image's result.
-    pub fn result_len(&self, maps: &[Map]) -> usize {
+    pub(crate) fn result_len(&self, maps: &[Map]) -> usize {
         maps[maps.len() - 1].len()
     }
 
     /// Numbers that the buffers hold for one image.
-    pub fn workspace_len(&self, maps: &[Map]) -> usize {
-        let mut buffers = vec![0; self.buffers()];
+    pub(crate) fn workspace_len(&self, maps: &[Map]) -> usize {
+        let mut buffers = vec![0; self.buffers];
         for (id, map) in maps.iter().enumerate() {
             if let Place::Buffer(buffer) = self.place(id) {
                 buffers[buffer] = map.len().max(buffers[buffer]);
@@ -45,11 +45,11 @@ impl Plan {
     }
 
     /// Runs all steps over images whose values have these `maps`, from `input` into `output`.
-    pub fn run(&self, how: How, maps: &[Map], input: &[f32], output: &mut [f32], workspace: &mut Workspace) {
-        workspace.buffers.resize_with(self.buffers().max(workspace.buffers.len()), Vec::new);
+    pub(crate) fn run(&self, how: How, maps: &[Map], input: &[f32], output: &mut [f32], workspace: &mut Workspace) {
+        workspace.buffers.resize_with(self.buffers.max(workspace.buffers.len()), Vec::new);
         let mut halves = std::mem::take(&mut workspace.halves);
         let map = |id: Id| Map { images: how.images, ..maps[id] };
-        for step in self.steps() {
+        for step in &self.steps {
             let to = map(step.output);
             if let Place::Buffer(buffer) = self.place(step.output) {
                 // Taken out, so that the other buffers can be read meanwhile.
@@ -85,7 +85,7 @@ impl Plan {
         halves: &mut Vec<u16>,
     ) {
         let (input, from, to) = (read(step.input), map(step.input), map(step.output));
-        let window = |slide: &super::plan::Slide| slide.window([from.height, from.width]);
+        let window = |slide: &Slide| slide.window([from.height, from.width]);
         let operand = |(id, how): Operand| Second { numbers: read(id), map: map(id), how };
         match &step.layer {
             Layer::Interleave => interleave(input, &to, output),
@@ -149,7 +149,7 @@ fn interleave(planar: &[f32], to: &Map, output: &mut [f32]) {
 }
 
 /// Leaves the channels that exist of results whose blocks may not be full.
-pub(super) fn crop(mut results: Vec<f32>, images: usize, channels: usize) -> Vec<f32> {
+pub(crate) fn crop(mut results: Vec<f32>, images: usize, channels: usize) -> Vec<f32> {
     let padded = channels.next_multiple_of(LANES);
     if padded != channels {
         for image in 0..images {
