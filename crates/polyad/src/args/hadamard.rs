@@ -145,6 +145,7 @@ pub struct VqaArgs {
     /// Passes over the pictures that teach the eyes
     #[arg(long, default_value_t = polyad_evidence::vqa::Study::default().eye_epochs)]
     pub eye_epochs: usize,
+}
 
 /// Write a model as one file that runs without polyad's training stack
 #[derive(Debug, Args)]
