@@ -254,7 +254,8 @@ proptest! {
         let mut bytes = network.to_file(precision).expect("it can be written").bytes;
         for change in &changes {
             // Two times in three near the front, where the counts of the image network are.
-            let rest = if front > 0 { bytes.split_off(bytes.len().min(if front == 1 { 120 } else { 3000 })) } else { Vec::new() };
+            let end = [usize::MAX, 120, 3000][front].min(bytes.len());
+            let rest = bytes.split_off(end);
             bytes = changed(bytes, change);
             bytes.extend(rest);
         }
