@@ -65,17 +65,17 @@ pub fn report(outcome: &Outcome, study: &Study, details: Vec<(String, String)>) 
     names.dedup();
     let share = |[mean, deviation]: [f64; 2]| format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * deviation);
     let [any, what] = outcome.question_only.map(|share| format!("{:.1} %", 100.0 * share));
+    let columns = |last: &[&str]| -> Vec<String> {
+        let widths = study.widths.iter().map(|width| format!("width {width}"));
+        ["fusion".to_owned()].into_iter().chain(widths).chain(last.iter().map(|name| (*name).to_owned())).collect()
+    };
     let table = |title: &str, of: &dyn Fn(&Row) -> [f64; 2]| {
         Grid {
         title: title.into(),
         note: "Percent of test questions, mean and deviation over seeds; by the width of the plain product that has about as \
                many parameters."
             .into(),
-        columns: ["fusion".to_owned()]
-            .into_iter()
-            .chain(study.widths.iter().map(|width| format!("width {width}")))
-            .chain(["holds from".to_owned()])
-            .collect(),
+        columns: columns(&["holds from"]),
         rows: names
             .iter()
             .map(|name| {
@@ -97,10 +97,7 @@ pub fn report(outcome: &Outcome, study: &Study, details: Vec<(String, String)>) 
     let parameters = Grid {
         title: "Parameters".into(),
         note: "Of the fusion and what it ends in.".into(),
-        columns: ["fusion".to_owned()]
-            .into_iter()
-            .chain(study.widths.iter().map(|width| format!("width {width}")))
-            .collect(),
+        columns: columns(&[]),
         rows: names
             .iter()
             .map(|name| {

@@ -204,10 +204,14 @@ impl HoleConv {
 
 impl Level {
     fn forward(&self, known: Known) -> Known {
-        let known = match &self.enter {
+        self.stay(match &self.enter {
             Some(enter) => enter.forward(known),
             None => known,
-        };
+        })
+    }
+
+    /// The residual blocks.
+    fn stay(&self, known: Known) -> Known {
         self.blocks.iter().fold(known, |Known { x, there }, block| {
             let inner = block.forward(Known { x: x.clone(), there });
             Known { x: x + inner.x, there: inner.there }
@@ -215,10 +219,14 @@ impl Level {
     }
 
     fn describe(&self, trace: &mut Trace, x: &Signal) -> Signal {
-        let mut x = match &self.enter {
+        let x = match &self.enter {
             Some(enter) => enter.describe(trace, "enter", x),
             None => x.clone(),
         };
+        self.describe_blocks(trace, x)
+    }
+
+    fn describe_blocks(&self, trace: &mut Trace, mut x: Signal) -> Signal {
         for (index, block) in self.blocks.iter().enumerate() {
             let inner = block.describe(trace, &format!("blocks.{index}"), &x);
             x = trace.sum("residual", &x, &inner);
@@ -260,8 +268,7 @@ impl Inpainting {
             let (other, other_there) = passed.pop().expect("as many on the way up as on the way down");
             let x = blocked_doubled(x) + other;
             let there = there.zip(other_there).map(|(there, other)| planar_doubled(there).max_pair(other));
-            let rest = Level { enter: None, blocks: level.blocks.clone() };
-            known = rest.forward(Known { x, there });
+            known = level.stay(Known { x, there });
         }
         let out = blocked::bias(self.last.without_bias(known.x), self.last.bias.val());
         let out = out.permute([0, 1, 4, 2, 3]).reshape([n, LANES, rows, columns]).narrow(1, 0, OUTPUTS);
@@ -292,7 +299,7 @@ impl Inpainting {
                 let other = passed.pop().expect("as many on the way up as on the way down");
                 let doubled = trace.relocate("doubled", &[&x], other.shape());
                 let x = trace.sum("skip", &doubled, &other);
-                Level { enter: None, blocks: level.blocks.clone() }.describe(trace, &x)
+                level.describe_blocks(trace, x)
             });
         }
         let x = self.last.describe(trace, "last", &x);

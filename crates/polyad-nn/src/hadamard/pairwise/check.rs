@@ -34,6 +34,14 @@ pub fn causal(x: Tensor<3>, forward: impl Fn(Tensor<3>) -> Tensor<3>) {
     }
 }
 
+/// Fails unless each token's causal output is the whole form's over that token and those before it.
+#[track_caller]
+pub fn loops(x: Tensor<3>, forward: impl Fn(Tensor<3>) -> Tensor<3>, forward_causal: impl Fn(Tensor<3>) -> Tensor<3>) {
+    let rows = (0..x.dims()[1]).map(|token| forward(x.clone().narrow(1, 0, token + 1)).narrow(1, token, 1));
+    let wanted = Tensor::cat(rows.collect(), 1);
+    close(&numbers(forward_causal(x)), &numbers(wanted), 1e-11);
+}
+
 /// Fails unless chunks of odd sizes, and single tokens, give what all tokens at once do.
 #[track_caller]
 pub fn streams<S>(x: Tensor<3>, whole: Tensor<3>, step: impl Fn(Tensor<3>, Option<S>) -> (Tensor<3>, S)) {
