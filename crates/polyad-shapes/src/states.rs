@@ -107,8 +107,13 @@ impl States {
         Ok(())
     }
 
-    /// Removes all states: the model is written.
+    /// Removes all states: the model is written. Each loses its number first, the newest last, so that a process killed in
+    /// between leaves no state that lacks a file.
     pub fn clear(&self) -> Result<()> {
+        for (number, folder) in self.complete()? {
+            let done_with = self.folder.join(format!("unfinished-{number}"));
+            fs::rename(&folder, done_with).map_err(|error| Error::io(&folder, error))?;
+        }
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&self.folder, error)),
             _ => Ok(()),
