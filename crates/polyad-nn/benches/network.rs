@@ -1,12 +1,12 @@
 //! Image networks: forward on the engine, and a training step (forward and all gradients) of the Burn module:
-//! `cargo bench --workspace --bench network [-- WORDS]`, the words being part of a line's name; `network_rivals.py` compares
-//! with PyTorch.
+//! `cargo bench --workspace --bench network [-- WORDS]`, the words being part of a line's name; `network_rivals.py`
+//! compares with PyTorch.
 //!
 //! Each line: milliseconds of the best run, mean processor time (all threads; on a machine that does other things too,
 //! the figure to compare), and operations per second of that processor time over the multiply-add peak of a
 //! core measured in the same run. Where the processor has bfloat16, 12 pictures also with that. `RAYON_NUM_THREADS=1`
-//! measures one core. `-- serve` answers lines `NETWORK BATCH SIDE SECONDS`, or the same after `step`, with the two times in
-//! seconds.
+//! measures one core. `-- serve` answers lines `NETWORK BATCH SIDE SECONDS`, or the same after `step`, with the two
+//! times in seconds.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use polyad_nn::backbone::alexnet::AlexNetConfig;
@@ -15,6 +15,7 @@ use polyad_nn::backbone::resnet::ResNetConfig;
 use polyad_nn::backbone::small::SmallNetConfig;
 use polyad_nn::backbone::vgg::VggConfig;
 use polyad_nn::engine::Engine;
+use polyad_nn::hadamard::correlation::starnet::StarNetSize;
 use polyad_nn::{Error, Result};
 use polyad_simd::level;
 use polyad_simd::peak::multiply_add_rate;
@@ -22,7 +23,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 /// Name, side of a picture, multiply-adds of one in units of 10⁹.
-const NETWORKS: [(&str, usize, f64); 8] = [
+const NETWORKS: [(&str, usize, f64); 11] = [
     ("resnet18", 224, 1.814),
     ("resnet18", 96, 0.334),
     ("resnet50", 224, 4.089),
@@ -31,6 +32,9 @@ const NETWORKS: [(&str, usize, f64); 8] = [
     ("lite0", 224, 0.385),
     ("small", 96, 0.060),
     ("builtin", 96, 0.0715),
+    ("starnet-s050", 224, 0.0912),
+    ("starnet-s050", 96, 0.0167),
+    ("starnet-s1", 224, 0.4217),
 ];
 
 const BATCHES: [usize; 3] = [1, 12, 240];
@@ -85,6 +89,8 @@ fn engine(name: &str) -> Result<Engine> {
         "small" => Engine::from_small(&SmallNetConfig::default().init(&device)?),
         // The built-in model's widths.
         "builtin" => Engine::from_small(&SmallNetConfig { widths: vec![32, 48, 96, 256] }.init(&device)?),
+        "starnet-s050" => Engine::from_starnet(&StarNetSize::S050.config().init(&device)?),
+        "starnet-s1" => Engine::from_starnet(&StarNetSize::S1.config().init(&device)?),
         _ => Err(Error::config("bench", format!("no network is called {name}"))),
     }
 }
@@ -99,8 +105,8 @@ fn processor_time() -> Option<f64> {
     Some(nanoseconds / 1e9)
 }
 
-/// Best wall time and mean processor time of runs that take so many seconds together, two at least. The mean, because the
-/// system counts processor time in ticks: the least of short runs would be nothing at all.
+/// Best wall time and mean processor time of runs that take so many seconds together, two at least. The mean, because
+/// the system counts processor time in ticks: the least of short runs would be nothing at all.
 fn measure(work: &Work, batch: usize, side: usize, seconds: f64) -> Result<(f64, f64)> {
     let pictures: Vec<f32> = (0..batch * 3 * side * side).map(|i| (i * 7919 % 1013) as f32 / 500.0 - 1.0).collect();
     let run = || work(&pictures, [batch, 3, side, side]);
@@ -144,7 +150,7 @@ fn serve() -> Result<()> {
 
 fn print_line(line: &str, wall: f64, processor: f64, share: f64) {
     let (wall, processor) = (wall * 1e3, processor * 1e3);
-    println!("{line:30} {wall:9.2} ms {processor:9.2} ms of processor time  {share:.2} of peak");
+    println!("{line:34} {wall:9.2} ms {processor:9.2} ms of processor time  {share:.2} of peak");
 }
 
 fn main() -> Result<()> {
@@ -183,7 +189,7 @@ fn main() -> Result<()> {
         let line = format!("step {name} {side} batch {batch}");
         if line.contains(&words.join(" ")) {
             let (wall, processor) = measure(&step(name)?, batch, side, 2.0)?;
-            println!("{line:30} {:9.2} ms {:9.2} ms of processor time", wall * 1e3, processor * 1e3);
+            println!("{line:34} {:9.2} ms {:9.2} ms of processor time", wall * 1e3, processor * 1e3);
         }
     }
     Ok(())

@@ -2,10 +2,11 @@
 
     python3 crates/polyad-nn/benches/network_rivals.py [--threads N] [--seconds S] [--rounds R] [--batches 1,12,240] [NETWORK..]
 
-A step is forward and the gradients of all weights, in PyTorch eager and channels-last. Forward, PyTorch in three ways: `eager`, `last` (channels-last), `frozen` (scripted, batch norms folded, frozen, optimised for
-inference). All four take turns, R times; wall time is the best of all runs, processor time the best round's mean. A ratio is PyTorch's time over ours: above
-1 we are faster. The first ratios are of wall time, those in brackets of processor time, which is what counts where others
-use the machine. PyTorch is installed into target/rivals-network, unless the Python that runs this has it.
+A step is forward and the gradients of all weights, in PyTorch eager and channels-last. Forward, PyTorch in three ways:
+`eager`, `last` (channels-last), `frozen` (scripted, batch norms folded, frozen, optimised for inference). All four take
+turns, R times; wall time is the best of all runs, processor time the best round's mean. A ratio is PyTorch's time over
+ours: above 1 we are faster. The first ratios are of wall time, those in brackets of processor time, which is what counts
+where others use the machine. PyTorch is installed into target/rivals-network, unless the Python that runs this has it.
 """
 
 import argparse
@@ -27,7 +28,11 @@ CASES = {
     "lite0": (224,),
     "small": (96,),
     "builtin": (96,),
+    "starnet-s050": (224, 96),
+    "starnet-s1": (224,),
 }
+# As published, with a head of 1,000 classes.
+PARAMETERS = {"starnet-s050": 542_728, "starnet-s1": 2_869_168}
 STEPS = {"small": (96, 64), "resnet18": (96, 16), "lite0": (96, 16)}
 
 
@@ -106,6 +111,34 @@ def networks(torch):
                 i = o
         return nn.Sequential(*layers, norm_conv(i, 1280, 1, act=relu6, eps=1e-3), *end())
 
+    def biased(i, o, k, stride=1, groups=1, norm=True):
+        """StarNet's convolutions have biases, also before a norm."""
+        conv = nn.Conv2d(i, o, k, stride, k // 2, groups=groups)
+        return nn.Sequential(conv, nn.BatchNorm2d(o)) if norm else conv
+
+    class Star(nn.Module):
+        """relu6(first(x)) * second(x)"""
+
+        def __init__(self, width, inside):
+            super().__init__()
+            self.first, self.second = (biased(width, inside, 1, norm=False) for _ in range(2))
+            self.act = relu6()
+
+        def forward(self, x):
+            return self.act(self.first(x)) * self.second(x)
+
+    def starnet(base, depths, ratio):
+        layers, i = [biased(3, 32, 3, 2), relu6()], 32
+        for stage, depth in enumerate(depths):
+            w = base << stage
+            layers.append(biased(i, w, 3, 2))
+            for _ in range(depth):
+                parts = [biased(w, w, 7, groups=w), Star(w, ratio * w), biased(ratio * w, w, 1)]
+                inner = nn.Sequential(*parts, biased(w, w, 7, groups=w, norm=False))
+                layers.append(Residual(inner, nn.Identity(), False))
+            i = w
+        return nn.Sequential(*layers, nn.BatchNorm2d(i), *end())
+
     def plain(convolutions, pool, side):
         layers = []
         for i, o, k, s, border, pooled in convolutions:
@@ -130,7 +163,19 @@ def networks(torch):
         "lite0": lite0,
         "small": lambda: small(32, 48, 96, 192),
         "builtin": lambda: small(32, 48, 96, 256),
+        "starnet-s050": lambda: starnet(16, (1, 1, 3, 1), 3),
+        "starnet-s1": lambda: starnet(24, (2, 2, 8, 3), 4),
     }
+
+
+def check_parameters(torch, makers):
+    """Stops where a network with a head of 1,000 classes would not have the published number of parameters."""
+    for name, published in PARAMETERS.items():
+        network = makers[name]().eval()
+        features = network(torch.zeros(1, 3, 64, 64)).shape[1]
+        found = sum(parameter.numel() for parameter in network.parameters()) + 1000 * (features + 1)
+        if found != published:
+            sys.exit(f"{name} has {found} parameters, {published} are published")
 
 
 def variants(torch, make, x):
@@ -185,6 +230,8 @@ def main():
 
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
+    makers = networks(torch)
+    check_parameters(torch, makers)
     command = [args.bench] if args.bench else ["cargo", "bench", "--workspace", "--locked", "--bench", "network", "--"]
     pipe = subprocess.PIPE
     env = {**os.environ, "RAYON_NUM_THREADS": str(args.threads)}
@@ -213,11 +260,11 @@ def main():
         for side in sides:
             for batch in [int(batch) for batch in args.batches.split(",") if batch]:
                 x = torch.randn(batch, 3, side, side)
-                compare("", name, batch, side, dict(variants(torch, networks(torch)[name], x)))
+                compare("", name, batch, side, dict(variants(torch, makers[name], x)))
     for name, (side, batch) in STEPS.items():
         if not args.networks or name in args.networks:
             x = torch.randn(batch, 3, side, side)
-            compare("step ", name, batch, side, dict(steps(torch, networks(torch)[name], x)))
+            compare("step ", name, batch, side, dict(steps(torch, makers[name], x)))
     ours.stdin.close()
     ours.wait()
 

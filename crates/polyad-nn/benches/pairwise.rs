@@ -1,11 +1,11 @@
 //! Efficient pairwise operators against the number of tokens, beside PyTorch's softmax attention on as many threads:
-//! `cargo bench --workspace --bench pairwise [-- WORDS]`, the words being part of an operator's name.
+//! `cargo bench --workspace --bench pairwise [-- WORDS] [--quick]`, the words being part of an operator's name.
 //!
 //! One input of 64 channels, single precision, no mask, the whole layer with its linear maps. A line: milliseconds of
 //! the best run for each length; the exponent of the time fitted to the last four lengths; and the lengths from which
 //! the operator is faster than attention alone, and than attention with its four linear maps. Lengths are left out
 //! where a run would take more than two seconds, or a learnt matrix of the tokens more than 256 MB. About three minutes
-//! on two cores.
+//! on two cores; `--quick` leaves out what takes more than a tenth of a second, and is a trial.
 //!
 //! `pairwise_rivals.py` measures attention; `PYTHON` names a Python that has PyTorch, `RAYON_NUM_THREADS` the threads
 //! of both. Numbers are written to `target/pairwise.json`.
@@ -33,14 +33,19 @@ use std::time::Instant;
 
 const CHANNELS: usize = 64;
 const LENGTHS: [usize; 9] = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
-/// Seconds that a run may take.
-const PATIENCE: f64 = 2.0;
-/// Seconds of measuring one length, two runs at least.
-const SECONDS: f64 = 0.25;
 /// Lengths that an exponent is fitted to.
 const FITTED: usize = 4;
 /// Entries of the largest learnt matrix of the tokens: 256 MB.
 const ENTRIES: usize = 1 << 26;
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    /// Seconds that a run may take.
+    patience: f64,
+    /// Seconds of measuring one length, two runs at least.
+    seconds: f64,
+}
 
 /// A layer for so many tokens: its multiply-adds, and a run.
 struct Layer {
@@ -130,10 +135,10 @@ fn layer<L: Describe + 'static, const D: usize>(layer: L, shape: [usize; D], run
 }
 
 /// Seconds of the best run.
-fn measure(run: &dyn Fn()) -> f64 {
+fn measure(run: &dyn Fn(), seconds: f64) -> f64 {
     run();
     let (mut best, mut runs, begin) = (f64::INFINITY, 0, Instant::now());
-    while runs < 2 || begin.elapsed().as_secs_f64() < SECONDS {
+    while runs < 2 || begin.elapsed().as_secs_f64() < seconds {
         let start = Instant::now();
         run();
         best = best.min(start.elapsed().as_secs_f64());
@@ -150,19 +155,19 @@ struct Curve {
 }
 
 impl Curve {
-    fn of((name, has_matrix, make): Operator) -> Result<Self> {
+    fn of((name, has_matrix, make): Operator, effort: Effort) -> Result<Self> {
         let mut curve = Curve { name: name.into(), seconds: Vec::new(), multiply_adds: Vec::new() };
         for tokens in LENGTHS {
             // Twice the tokens take at most four times as long.
             let last = curve.seconds.last().copied().unwrap_or(0.0);
-            if 4.0 * last > PATIENCE && curve.is_quadratic()
-                || last > PATIENCE
+            if 4.0 * last > effort.patience && curve.is_quadratic()
+                || last > effort.patience
                 || has_matrix && tokens * tokens > ENTRIES
             {
                 break;
             }
             let layer = make(tokens)?;
-            curve.seconds.push(measure(&layer.run));
+            curve.seconds.push(measure(&layer.run, effort.seconds));
             curve.multiply_adds.push(layer.multiply_adds);
         }
         Ok(curve)
@@ -216,10 +221,10 @@ fn number(value: Option<impl Display>) -> String {
 }
 
 /// Attention, alone and with its linear maps; nothing where no PyTorch is found.
-fn attention(threads: usize) -> Vec<Curve> {
+fn attention(threads: usize, effort: Effort) -> Vec<Curve> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pairwise_rivals.py");
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let numbers = [threads as f64, CHANNELS as f64, SECONDS, PATIENCE].map(|number| number.to_string());
+    let numbers = [threads as f64, CHANNELS as f64, effort.seconds, effort.patience].map(|number| number.to_string());
     let lengths = LENGTHS.map(|tokens| tokens.to_string());
     let output = Command::new(&python).arg(script).args(numbers).args(lengths).stderr(Stdio::inherit()).output();
     let lines = match output {
@@ -240,15 +245,18 @@ fn attention(threads: usize) -> Vec<Curve> {
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_quick = std::env::args().any(|word| word == "--quick");
+    let effort =
+        if is_quick { Effort { patience: 0.1, seconds: 0.02 } } else { Effort { patience: 2.0, seconds: 0.25 } };
     let threads = rayon::current_num_threads();
     println!("{threads} threads, {CHANNELS} channels; milliseconds, exponent, faster than each kind of attention from");
     let lengths = LENGTHS.map(|tokens| format!("{tokens:>9}")).concat();
     println!("{:18}{lengths}{:>10}{:>8}{:>8}", "tokens", "exponent", "alone", "layer");
-    let rivals = attention(threads);
+    let rivals = attention(threads, effort);
     rivals.iter().for_each(|rival| rival.print(&[]));
     let mut curves = Vec::new();
     for operator in OPERATORS.into_iter().filter(|(name, ..)| name.contains(&words.join(" "))) {
-        let curve = Curve::of(operator)?;
+        let curve = Curve::of(operator, effort)?;
         curve.print(&rivals);
         curves.push(curve);
     }

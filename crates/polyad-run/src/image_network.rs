@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 /// Channels of a picture.
 pub const PICTURE: usize = 3;
 
-/// Numbers of all buffers of a group of images: 8 MB, a part of the last cache for each of a few threads. Smaller groups
-/// read the weights more often and leave tiles of small maps unfilled.
+/// Numbers of all buffers of a group of images: 8 MB, a part of the last cache for each of a few threads. Smaller
+/// groups read the weights more often and leave tiles of small maps unfilled.
 const GROUP: usize = 2 << 20;
 
 /// A network that turns pictures into vectors, with weights of its own.
@@ -26,8 +26,8 @@ pub struct ImageNetwork {
 }
 
 impl ImageNetwork {
-    /// A network of a plan of pictures and, if there is one, a plan of what it gives: layers whose weights are so many that
-    /// reading them costs more than a few images' arithmetic.
+    /// A network of a plan of pictures and, if there is one, a plan of what it gives: layers whose weights are so many
+    /// that reading them costs more than a few images' arithmetic.
     ///
     /// # Errors
     /// Where the body is not of pictures, or the tail of other channels than the body gives.
@@ -48,8 +48,8 @@ impl ImageNetwork {
         ImageNetwork { level, ..self }
     }
 
-    /// The same network, which multiplies numbers rounded to bfloat16 and sums them in single precision: by AVX-512 BF16, or
-    /// slowly in plain code.
+    /// The same network, which multiplies numbers rounded to bfloat16 and sums them in single precision: by AVX-512
+    /// BF16, or slowly in plain code.
     pub fn with_bfloat16(self) -> Self {
         ImageNetwork { body: self.body.rounded(), tail: self.tail.map(Plan::rounded), ..self }
     }

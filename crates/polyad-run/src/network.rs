@@ -145,8 +145,8 @@ impl Network {
         Ok(features)
     }
 
-    /// Turns the vectors of a shape's views, as [`Network::features`] gives them, into its embedding: the maximum, then the
-    /// mean, over the views that have taken notice of each other.
+    /// Turns the vectors of a shape's views, as [`Network::features`] gives them, into its embedding: the maximum, then
+    /// the mean, over the views that have taken notice of each other.
     ///
     /// # Shapes
     /// - features: `[views, dim]`

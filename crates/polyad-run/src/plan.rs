@@ -1,7 +1,7 @@
 //! A network as a list of steps over values, each value in one of few buffers.
 //!
-//! Sizes of pictures are not part of a plan: they are followed through the steps at each run, which costs nothing beside
-//! the arithmetic.
+//! Sizes of pictures are not part of a plan: they are followed through the steps at each run, which costs nothing
+//! beside the arithmetic.
 
 use crate::error::{Error, Result};
 use crate::packed::Packed;
@@ -140,8 +140,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The same plan, whose convolutions of whole blocks of channels multiply numbers rounded to bfloat16. Depthwise ones, which
-    /// wait for memory, and the first, whose three channels make no pairs, stay as they are.
+    /// The same plan, whose convolutions of whole blocks of channels multiply numbers rounded to bfloat16. Depthwise
+    /// ones, which wait for memory, and the first, whose three channels make no pairs, stay as they are.
     pub fn rounded(mut self) -> Self {
         for step in &mut self.steps {
             if let Layer::Convolution { packed, .. } = &mut step.layer
@@ -173,8 +173,8 @@ impl Plan {
         self.values[0].channels
     }
 
-    /// The maps of all values of one image of this size. Sizes that a window does not fit into are refused, and those at
-    /// which two operands differ in size.
+    /// The maps of all values of one image of this size. Sizes that a window does not fit into are refused, and those
+    /// at which two operands differ in size.
     pub(crate) fn maps(&self, size: [usize; 2]) -> Result<Vec<Map>> {
         let [rows, pixels] = size;
         let refuse = |why: &str| Err(Error::Pictures(format!("pictures of {rows} x {pixels} pixels {why}")));

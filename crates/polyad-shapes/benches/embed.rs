@@ -1,12 +1,13 @@
 //! Shapes a second from a mesh's file to its embedding, and where the time goes:
 //! `cargo bench --workspace --bench embed [-- FOLDER]`.
 //!
-//! Without FOLDER the files are those of the shared data's `psb19`, or generated parts where that is absent. The networks
-//! are the built-in model, and our default one with fresh weights: they do not change the time. Beside them stand the
-//! multiply-add peak of the machine, measured in the same run, and the most memory that the process has held.
-//! `embed_rivals.py` compares with PyTorch.
+//! Without FOLDER the files are those of the shared data's `psb19`, or generated parts where that is absent. The
+//! networks are the built-in model, and with fresh weights, which do not change the time, our default one and those with
+//! StarNet and ResNet-18 as initializers. Beside them stand the multiply-add peak of the machine, measured in the same
+//! run, and the most memory that the process has held. `embed_rivals.py` compares with PyTorch.
 
 use burn::tensor::Device;
+use polyad_nn::hadamard::correlation::starnet::StarNetSize;
 use polyad_shapes::demo::families::{families, generate};
 use polyad_shapes::demo::stl::write_stl;
 use polyad_shapes::embedding::Embedder;
@@ -30,6 +31,8 @@ const RUNS: usize = 5;
 /// Multiply-adds for one view of 96 x 96.
 const OF_BUILTIN: f64 = 71.5e6;
 const OF_DEFAULT: f64 = 59.9e6;
+const OF_STARNET: f64 = 16.7e6;
+const OF_RESNET18: f64 = 333.7e6;
 
 fn main() {
     let folder = std::env::args().skip(1).find(|a| !a.starts_with("--")).map(PathBuf::from).or_else(shared);
@@ -40,9 +43,12 @@ fn main() {
     let step = (all.len() / SHAPES).max(1);
     let sources: Vec<Source> = all.into_iter().step_by(step).take(SHAPES).collect();
     let builtin = Model::builtin().expect("it is whole");
-    for (name, model, multiply_adds) in
-        [("built-in model", builtin, OF_BUILTIN), ("default network", model(), OF_DEFAULT)]
-    {
+    for (name, model, multiply_adds) in [
+        ("built-in model", builtin, OF_BUILTIN),
+        ("default network", fresh(BackboneKind::Small), OF_DEFAULT),
+        ("StarNet-s050", fresh(BackboneKind::StarNet(StarNetSize::S050)), OF_STARNET),
+        ("ResNet-18", fresh(BackboneKind::ResNet18), OF_RESNET18),
+    ] {
         println!("{name}");
         measure(&sources, &model, multiply_adds);
     }
@@ -97,8 +103,9 @@ fn most_memory() -> Option<f64> {
     Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
 }
 
-fn model() -> Model {
-    let architecture = VsFormerConfig { layers: 2, dim: 192, ..VsFormerConfig::published(BackboneKind::Small, None) };
+/// A network with the default encoder.
+fn fresh(backbone: BackboneKind) -> Model {
+    let architecture = VsFormerConfig { layers: 2, dim: 192, ..VsFormerConfig::published(backbone, None) };
     let network = architecture.init(&Device::flex()).expect("the default sizes");
     let render = RenderSettings { size: 96, ..RenderSettings::default() };
     Model::new(network, Header::new(architecture, render, None)).expect("a model without classes")

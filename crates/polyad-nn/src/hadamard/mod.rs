@@ -13,6 +13,7 @@
 
 pub mod audit;
 pub mod correlation;
+mod fourier;
 pub mod fusion;
 pub mod modulation;
 pub mod pairwise;
@@ -20,3 +21,10 @@ pub mod published;
 
 #[cfg(test)]
 pub(crate) mod check;
+
+use burn::tensor::{Tensor, TensorData};
+
+/// A tensor of these numbers on the device and in the precision of another.
+fn constant<const D: usize, const E: usize>(numbers: Vec<f64>, shape: [usize; D], like: &Tensor<E>) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(numbers, shape), (&like.device(), like.dtype()))
+}

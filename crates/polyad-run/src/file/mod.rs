@@ -1,7 +1,7 @@
 //! A network in one file.
 //!
-//! Everything is little-endian; `count` is an unsigned integer of 32 bits, `single` a number of IEEE 754's 32, and `weight`
-//! one of 32 or, where the precision says so, of 16.
+//! Everything is little-endian; `count` is an unsigned integer of 32 bits, `single` a number of IEEE 754's 32, and
+//! `weight` one of 32 or, where the precision says so, of 16.
 //!
 //! ```text
 //!  0  8 bytes   "polyad-r"

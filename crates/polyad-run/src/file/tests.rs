@@ -1,5 +1,5 @@
-//! Claims: a file gives the network back bit for bit; what is not such a file is refused, and told apart; no bytes make the
-//! reader, or a network that it accepts, panic.
+//! Claims: a file gives the network back bit for bit; what is not such a file is refused, and told apart; no bytes make
+//! the reader, or a network that it accepts, panic.
 
 use super::*;
 use crate::attention::Attention;

@@ -46,8 +46,8 @@ pub struct Audit {
     pub parameters: usize,
     /// See the module.
     pub multiply_adds: usize,
-    /// Bytes of the largest two values that are alive at the same time. Operations on each number alone, sums and
-    /// products write over an operand that nobody else will read.
+    /// Bytes of the largest two values that are alive at the same time, the network's input among them. Operations on
+    /// each number alone, sums and products write over an operand that nobody else will read.
     pub activation_bytes: usize,
     /// Bytes of all values that are alive at the same time, at most.
     pub peak_bytes: usize,

@@ -336,6 +336,23 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_that_of_the_stem_or_of_a_star() {
+        // By hand, in numbers. The stem has the picture and 32 channels of half its side. In a block of the first
+        // stage, of a quarter of the side, the two branches are the largest pair; its input, which the sum at the end
+        // wants, and what both branches read are there beside them.
+        for side in [64_usize, 96, 224] {
+            let stem = 3 * side * side + 32 * (side / 2).pow(2);
+            let pixels = (side / 4).pow(2);
+            for (size, width, inside) in [(StarNetSize::S050, 16, 48), (StarNetSize::S1, 24, 96)] {
+                let audit = Audit::of(&net(size, 10, &Device::flex()), &[3, side, side]);
+                let (pair, all) = (2 * inside * pixels, 2 * (inside + width) * pixels);
+                assert_eq!(audit.activation_bytes, 4 * pair.max(stem), "{size:?}, {side}");
+                assert_eq!(audit.peak_bytes, 4 * all.max(stem), "{size:?}, {side}");
+            }
+        }
+    }
+
+    #[test]
     fn golden_logits_come_out() {
         // Computed in double precision by a program of its own; here in single, some dozens of sums deep.
         let wanted = [

@@ -6,10 +6,10 @@
 //! counted as it is: cheaper, and buckets that nothing falls into are 0 and not rounding, which the signed root behind
 //! would enlarge. Hashes and signs are drawn from a seed, and saved with the layer.
 
-use super::circular::{self, circular_convolution};
 use super::signed_root::{self, signed_root_of_unit_length};
 use crate::error::{Result, nonzero};
 use crate::hadamard::audit::{Signal, Trace};
+use crate::hadamard::fourier;
 use burn::module::{Module, Param, ParamId};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
@@ -127,7 +127,7 @@ impl Mcb {
     }
 
     fn by_convolution(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        circular_convolution(self.x.forward(x, self.buckets), self.y.forward(y, self.buckets))
+        fourier::circular_convolution(self.x.forward(x, self.buckets), self.y.forward(y, self.buckets))
     }
 
     fn by_outer_product(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
@@ -154,8 +154,9 @@ impl Mcb {
                 trace.matmul("outer_product", x, y, x.elements() * y.elements(), &[x.elements(), y.elements()]);
             trace.map("count", 0, 0, &[&products], &buckets)
         } else {
-            let spectrum = [circular::spectrum_numbers(self.buckets)];
-            let transform = circular::transform_multiply_adds(self.buckets);
+            let length = fourier::circular_length(self.buckets);
+            let spectrum = [fourier::spectrum_numbers(length)];
+            let transform = fourier::transform_multiply_adds(length);
             let [x, y] = [x, y].map(|x| {
                 let sketch = trace.map("count", 0, 0, &[x], &buckets);
                 trace.map("transform", 0, transform, &[&sketch], &spectrum)
@@ -267,11 +268,10 @@ mod tests {
         };
         let small = audit(CONFIG);
         assert_eq!((small.parameters, small.multiply_adds, small.ciphertext_products), ((7 + 1) * 2, 15 + 7 * 2, 15));
-        // 12 buckets are 3 rows of 4, of which 2 rows of complex numbers are kept.
+        // 12 buckets take a transform of 32 numbers, one step, of which 17 complex ones are kept.
         let large = audit(McbConfig { a: 20, b: 10, buckets: 12, ..CONFIG });
-        let transform = 2 * 2 * 3 * 4 + 4 * 2 * 4 * 4;
-        assert_eq!((large.parameters, large.ciphertext_products), ((12 + 1) * 2, 4 * 2 * 4));
-        assert_eq!(large.multiply_adds, 3 * transform + 4 * 2 * 4 + 12 * 2);
+        assert_eq!((large.parameters, large.ciphertext_products), ((12 + 1) * 2, 4 * 17));
+        assert_eq!(large.multiply_adds, 3 * (2 * 17 * 32) + 4 * 17 + 12 * 2);
         for audit in [small, large] {
             let pooled = audit.layers.iter().position(|layer| layer.name == "signed_root").expect("has a norm") - 1;
             assert_eq!((audit.layers[pooled].log2_degree, audit.log2_degree), (Some(1.0), None));

@@ -14,7 +14,6 @@ pub mod adain;
 pub mod any;
 pub mod ban;
 pub mod block;
-mod circular;
 pub mod concatenation;
 pub mod conditional_norm;
 pub mod cope;

@@ -6,10 +6,10 @@
 //! on.
 
 use super::linear_attention::{self, KernelState, attend, attend_causally};
-use super::prefix::constant;
 use super::projections::{Projections, divides, into_heads, out_of_heads};
 use crate::error::{Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};
+use crate::hadamard::constant;
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};

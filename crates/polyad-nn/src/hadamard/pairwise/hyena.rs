@@ -3,10 +3,9 @@
 //! Filters are functions of t / M with a fixed maximum M, which is part of what is learnt: another maximum would be
 //! another layer. Inputs that are longer are refused; public code cuts them silently.
 
-use super::fourier;
-use super::prefix::constant;
 use crate::error::{Result, nonzero};
 use crate::hadamard::audit::{Describe, Signal, Trace};
+use crate::hadamard::{constant, fourier};
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};

@@ -19,7 +19,6 @@
 pub mod aft;
 pub mod cosformer;
 pub mod focal;
-mod fourier;
 pub mod glu;
 pub mod gmlp;
 pub mod hydra;

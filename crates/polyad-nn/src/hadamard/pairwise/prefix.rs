@@ -1,15 +1,7 @@
 //! Sums and means over each token and those before it.
 
-use burn::tensor::{Tensor, TensorData};
-
-/// A tensor of these numbers on the device and in the precision of another.
-pub(super) fn constant<const D: usize, const E: usize>(
-    numbers: Vec<f64>,
-    shape: [usize; D],
-    like: &Tensor<E>,
-) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(numbers, shape), (&like.device(), like.dtype()))
-}
+use crate::hadamard::constant;
+use burn::tensor::Tensor;
 
 /// The last token, `[n, 1, channels]`.
 pub(super) fn last(x: Tensor<3>) -> Tensor<3> {

@@ -1,4 +1,4 @@
-//! Long convolutions of real signals by a Fourier transform that is made of products of matrices.
+//! Long convolutions of real signals, causal and circular, by a Fourier transform that is made of products of matrices.
 //!
 //! Cooley and Tukey, Math. Comp. 19 (1965): a transform of length `r m` is, with `x[a, b]` number `m a + b` of the
 //! signal,
@@ -17,7 +17,7 @@
 //! Written in Burn's operations: every device, both precisions, and gradients come for free. (Burn's own transform is
 //! not used: its roots of unity are in single precision also where the signal is in double.)
 
-use super::prefix::constant;
+use super::constant;
 use burn::tensor::Tensor;
 use std::f64::consts::TAU;
 
@@ -38,20 +38,29 @@ fn padded(tokens: usize) -> usize {
     (2 * tokens - 1).next_power_of_two()
 }
 
+/// Length of the transform that convolves `numbers` numbers circularly: their own where that is a power of two.
+pub(super) fn circular_length(numbers: usize) -> usize {
+    if numbers.is_power_of_two() { numbers } else { padded(numbers) }
+}
+
+/// Numbers of a spectrum that are kept, real and imaginary parts.
+pub(super) fn spectrum_numbers(length: usize) -> usize {
+    let first = radices(length)[0];
+    2 * (first / 2 + 1) * (length / first)
+}
+
 /// Multiply-adds of a transform, or its inverse, of one signal: those of its products of matrices.
-fn transform_multiply_adds(length: usize) -> usize {
+pub(super) fn transform_multiply_adds(length: usize) -> usize {
     let radices = radices(length);
     let kept = radices[0] / 2 + 1;
-    let numbers = kept * (length / radices[0]);
-    2 * kept * length + radices[1..].iter().map(|radix| 4 * radix * numbers).sum::<usize>()
+    2 * kept * length + radices[1..].iter().map(|radix| 2 * radix * spectrum_numbers(length)).sum::<usize>()
 }
 
 /// Multiply-adds of [`causal_convolution`] for one channel, transforming the filter apart.
 pub(super) fn multiply_adds(tokens: usize) -> usize {
     let length = padded(tokens);
-    let first = radices(length)[0];
-    // A product of two complex numbers is four multiply-adds.
-    2 * transform_multiply_adds(length) + 4 * (first / 2 + 1) * (length / first)
+    // A product of two complex numbers, two numbers of the spectrum, is four multiply-adds.
+    2 * transform_multiply_adds(length) + 2 * spectrum_numbers(length)
 }
 
 /// The steps of a transform, for signals like one tensor.
@@ -119,6 +128,12 @@ fn turned(x: Tensor<4>, cosine: Tensor<4>, sine: Tensor<4>) -> Tensor<4> {
     Tensor::cat(vec![real, im * cosine + re * sine], 2)
 }
 
+/// Products of the complex numbers of two spectra.
+fn product(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
+    let [re, im] = [0, 1].map(|part| y.clone().narrow(2, part, 1));
+    turned(x, re, im)
+}
+
 impl Transform {
     fn new<const D: usize>(length: usize, like: &Tensor<D>) -> Self {
         let mut rest = length;
@@ -130,9 +145,13 @@ impl Transform {
         Transform { length, steps: steps.collect() }
     }
 
-    /// `[signals, length]` to spectra `[signals, numbers, 2, r of the last step]`.
+    /// Signals of up to the transform's length, zeros behind them, to spectra `[signals, numbers, 2, r of the last
+    /// step]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<4> {
-        let signals = x.dims()[0];
+        let [signals, numbers] = x.dims();
+        let behind = self.length - numbers;
+        let zeros = (behind > 0).then(|| Tensor::zeros([signals, behind], (&x.device(), x.dtype())));
+        let x = Tensor::cat([Some(x), zeros].into_iter().flatten().collect(), 1);
         let mut x = x.reshape([signals, 1, 1, self.length]);
         for Step { radix, kept, len, forward, twiddles, .. } in &self.steps {
             let rows = x.shape().num_elements() / (forward.dims()[1] * len);
@@ -180,20 +199,28 @@ impl Transform {
 /// - `filter`: `[channels, tokens]`
 pub(super) fn causal_convolution(x: Tensor<3>, filter: Tensor<2>) -> Tensor<3> {
     let [n, channels, tokens] = x.dims();
-    let length = padded(tokens);
-    let transform = Transform::new(length, &x);
-    let spectrum = |x: Tensor<2>| {
-        let [signals, tokens] = x.dims();
-        let zeros = (length > tokens).then(|| Tensor::zeros([signals, length - tokens], (&x.device(), x.dtype())));
-        transform.forward(Tensor::cat([Some(x), zeros].into_iter().flatten().collect(), 1))
-    };
-    let x = spectrum(x.reshape([n * channels, tokens]));
+    let transform = Transform::new(padded(tokens), &x);
+    let x = transform.forward(x.reshape([n * channels, tokens]));
     let [_, numbers, _, last] = x.dims();
-    let filter = spectrum(filter).reshape([1, channels * numbers, 2, last]);
-    let [cosine, sine] = [0, 1].map(|part| filter.clone().narrow(2, part, 1));
-    let y = turned(x.reshape([n, channels * numbers, 2, last]), cosine, sine);
+    let filter = transform.forward(filter).reshape([1, channels * numbers, 2, last]);
+    let y = product(x.reshape([n, channels * numbers, 2, last]), filter);
     let y = transform.back(y.reshape([n * channels, numbers, 2, last]));
     y.narrow(1, 0, tokens).reshape([n, channels, tokens])
+}
+
+/// `z_k = Σ_j x_j y_{(k − j) mod d}` in each row.
+///
+/// # Shapes
+/// - `x`, `y`, output: `[n, d]`
+pub(super) fn circular_convolution(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    let numbers = x.dims()[1];
+    let transform = Transform::new(circular_length(numbers), &x);
+    let z = transform.back(product(transform.forward(x), transform.forward(y)));
+    if transform.length == numbers {
+        return z;
+    }
+    // What came out behind the end goes round to the beginning.
+    z.clone().narrow(1, 0, numbers) + z.narrow(1, numbers, numbers)
 }
 
 #[cfg(test)]
@@ -225,6 +252,25 @@ mod tests {
             let single = causal_convolution(x.cast(DType::F32), filter.cast(DType::F32));
             // Rounding grows with the logarithm of the length, relative to the norms' product, √(tokens / 2)².
             close(&numbers(single), &wanted, 1e-6 * tokens as f64);
+        }
+    }
+
+    #[test]
+    fn a_circular_convolution_is_the_direct_sum_at_any_length() {
+        let device = Device::flex();
+        // Powers of two, which need no zeros, and what lies just below and above; primes and squares.
+        for length in [1, 2, 3, 4, 7, 12, 16, 17, 31, 33, 49, 64, 100, 128, 600] {
+            let (x, y) = (wave::<2>([3, length], 0.7, &device), wave::<2>([3, length], 1.1, &device));
+            let (first, second) = (numbers(x.clone()), numbers(y.clone()));
+            let at = |index: usize| {
+                let (row, k) = (index / length * length, index % length);
+                (0..length).map(|j| first[row + j] * second[row + (k + length - j) % length]).sum()
+            };
+            let wanted: Vec<f64> = (0..3 * length).map(at).collect();
+            close(&numbers(circular_convolution(x.clone(), y.clone())), &wanted, 1e-12);
+            let single = circular_convolution(x.cast(DType::F32), y.cast(DType::F32));
+            // Relative to the product of the norms, length / 2.
+            close(&numbers(single), &wanted, 1e-6 * length as f64);
         }
     }
 
@@ -285,6 +331,8 @@ mod tests {
             weight: Param<Tensor<2>>,
         }
         let device = Device::flex().autodiff();
+        let around = Filter { weight: Param::from_tensor(wave([2, 15], 1.1, &device)) };
+        gradients(around, wave([2, 15], 0.7, &device), |around, x| circular_convolution(x, around.weight.val()));
         let filter = Filter { weight: Param::from_tensor(wave([3, 20], 1.1, &device)) };
         gradients(filter, wave([2, 3, 20], 0.7, &device), |filter, x| causal_convolution(x, filter.weight.val()));
     }
