@@ -129,7 +129,7 @@ impl RenderSettings {
 ///
 /// # Errors
 /// [`Error::Invalid`] for settings that cannot be, [`Error::Unsupported`] where triangles cover a picture more than
-/// a thousand times over in a way that no order of drawing helps, [`Error::Cancelled`].
+/// hundreds of times over in a way that no order of drawing helps, [`Error::Cancelled`].
 ///
 /// # Cost
 /// 4 bytes a sample and thread, 16 a vertex. A view of 50,000 triangles at 224 pixels with 2 x 2 samples takes a
