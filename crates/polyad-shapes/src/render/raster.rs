@@ -191,7 +191,8 @@ impl Keys {
 pub(super) struct Samples {
     keys: Keys,
     hidden: Hidden,
-    /// Work that one drawing may take.
+    /// Work from which on the picture is crowded, and work that one drawing may take.
+    crowded: u64,
     most_work: u64,
     /// The shapes of a batch that are not small: how far they are, and their numbers.
     order: Vec<u64>,
@@ -205,8 +206,15 @@ impl Samples {
         // Eight samples are written at once, from any place in a row: the last may lie beyond its end.
         let stride = side + LANES;
         let keys = Keys { side, stride, keys: vec![EMPTY; stride * side] };
-        let most_work = MOST_WORK.max(LEAST_COVERS * (side * side) as u64);
-        Samples { keys, hidden: Hidden::new(side), most_work, order: Vec::new(), open: Vec::new() }
+        let size = (side * side) as u64;
+        Samples {
+            keys,
+            hidden: Hidden::new(side),
+            crowded: CROWDED * size,
+            most_work: MOST_WORK.max(LEAST_COVERS * size),
+            order: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
     /// Empties the picture.
@@ -230,7 +238,7 @@ impl Samples {
     }
 
     fn draw(&mut self, level: Level, shapes: &impl Shapes, job: Job) -> Result<u64> {
-        let (drawn, work) = dispatch(level, AsTheyCome { keys: &mut self.keys, shapes, job })?;
+        let (drawn, work) = dispatch(level, AsTheyCome { keys: &mut self.keys, crowded: self.crowded, shapes, job })?;
         if drawn == shapes.len() {
             return Ok(work);
         }
@@ -252,6 +260,7 @@ impl Samples {
 /// Draws shapes until the picture is crowded; how many were drawn, and the work.
 struct AsTheyCome<'a, T> {
     keys: &'a mut Keys,
+    crowded: u64,
     shapes: &'a T,
     job: Job<'a>,
 }
@@ -261,8 +270,7 @@ impl<T: Shapes> Kernel for AsTheyCome<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> Result<(usize, u64)> {
-        let AsTheyCome { keys, shapes, job } = self;
-        let crowded = CROWDED * (keys.side * keys.side) as u64;
+        let AsTheyCome { keys, crowded, shapes, job } = self;
         let mut work = 0;
         for index in 0..shapes.len() {
             if index % CHECKED == 0 {
