@@ -117,7 +117,7 @@ fn read(source: &Source) -> Shape {
 
 fn normal(shape: &Shape) -> NormalMesh {
     let Shape::Mesh(mesh) = shape else { panic!("the folder holds photographs") };
-    normalise(mesh, Pose::default()).expect("the mesh has triangles")
+    normalise(mesh, Pose::default(), Job::silent()).expect("the mesh has triangles")
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {

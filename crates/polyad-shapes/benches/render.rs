@@ -21,7 +21,7 @@ fn main() {
     let mesh = file.as_deref().map_or_else(generated, read);
     let name = file.map_or("a generated ring".into(), |f| f.display().to_string());
 
-    let (normalising, shape) = best(|| normalise(&mesh, Pose::AsIs).expect("the mesh has triangles"));
+    let (normalising, shape) = best(|| normalise(&mesh, Pose::AsIs, Job::silent()).expect("the mesh has triangles"));
     println!("{name}: {} triangles, {} threads, {}", mesh.triangles.len(), threads(), polyad_simd::level());
     println!("normalise {:>8.1} ms", ms(normalising));
 

@@ -5,6 +5,7 @@
 
 use polyad_shapes::demo::stl::write_stl;
 use polyad_shapes::generate::{Shape, kinds, shape, shape_of_kind};
+use polyad_shapes::job::Job;
 use polyad_shapes::normalise::{Pose, normalise};
 use polyad_shapes::render::thumbnail;
 use polyad_shapes::view_set::{View, sheet};
@@ -49,7 +50,8 @@ fn main() -> polyad_shapes::Result<()> {
         std::fs::create_dir_all(&class).map_err(|error| Error::io(&class, error))?;
         whole_file::write(&class.join(format!("{index:06}.stl")), &write_stl(&mesh))?;
         if index < MOST {
-            pictures.push((thumbnail(&normalise(&mesh, Pose::default())?, SIDE)?, kinds()[kind].to_owned()));
+            let shape = normalise(&mesh, Pose::default(), Job::silent())?;
+            pictures.push((thumbnail(&shape, SIDE, Job::silent())?, kinds()[kind].to_owned()));
         }
     }
     if pictures.is_empty() {

@@ -13,7 +13,7 @@ use crate::view_set::ViewSet;
 pub fn view_set(shape: &Shape, settings: &RenderSettings, rotation: Option<&Rotation>, job: Job) -> Result<ViewSet> {
     match shape {
         Shape::Mesh(mesh) => {
-            let mut normal = normalise(mesh, Pose::default())?;
+            let mut normal = normalise(mesh, Pose::default(), job)?;
             if let Some(rotation) = rotation {
                 normal = normal.rotated(rotation);
             }

@@ -186,7 +186,7 @@ fn draw(
     if let Some(cache) = cache {
         return cache.views(&item.source, turn, job);
     }
-    turn.draw(&item.source.load()?, settings, job)
+    turn.draw(&item.source.load()?, settings, job).map_err(|error| error.in_file(&item.source.path))
 }
 
 /// The first of the greatest.

@@ -2,6 +2,7 @@
 
 use polyad_shapes::demo::stl::write_stl;
 use polyad_shapes::generate::{kinds, shape, shape_of_kind};
+use polyad_shapes::job::Job;
 use polyad_shapes::mesh::Mesh;
 use polyad_shapes::normalise::{Pose, normalise};
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ fn check(mesh: &Mesh, name: &str) {
     assert!((largest - 1.0).abs() < 1e-9, "{name}: {sides:?}");
     assert!(sides.iter().filter(|side| **side > 0.01).count() >= 2, "{name}: a line, {sides:?}");
     assert!(mesh.area() > 0.003, "{name}: area {}", mesh.area());
-    assert!(normalise(mesh, Pose::default()).is_ok(), "{name}");
+    assert!(normalise(mesh, Pose::default(), Job::silent()).is_ok(), "{name}");
 }
 
 #[test]

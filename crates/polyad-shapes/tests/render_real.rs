@@ -32,7 +32,7 @@ fn a_shape_of_every_class_is_seen_from_everywhere_in_every_style_and_frame() {
         let bytes = std::fs::read(&file).unwrap();
         let alone = |name: &str| Err(polyad_shapes::Error::Unsupported(name.into()));
         let Ok(mesh) = read_mesh(&bytes, &file.to_string_lossy(), &alone) else { continue };
-        let shape = normalise(&mesh, Pose::Principal).unwrap();
+        let shape = normalise(&mesh, Pose::Principal, Job::silent()).unwrap();
         for (style, frame) in [
             (Style::Lit, Frame::Sphere),
             (Style::Depth, Frame::Crop),

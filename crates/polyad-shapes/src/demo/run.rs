@@ -147,7 +147,7 @@ fn neighbours(classes: &[String], queries: &[Seen], gallery: &[Seen], job: Job) 
         let Shape::Mesh(mesh) = seen.item.source.load()? else {
             return Err(Error::Empty(format!("{}: not a mesh", seen.item.source.path)));
         };
-        let view = thumbnail(&normalise(&mesh, Pose::default())?, PICTURE)?;
+        let view = thumbnail(&normalise(&mesh, Pose::default(), job)?, PICTURE, job)?;
         Ok(Picture { view, class: seen.item.class, name: classes[seen.item.class].clone() })
     };
     firsts

@@ -99,7 +99,7 @@ pub fn prepare_shapes(shapes: &[Shape], embedder: &dyn Embedder, job: Job) -> Ve
 fn draw(shape: &Shape, settings: &RenderSettings, job: Job) -> Result<Drawn> {
     match shape {
         Shape::Mesh(mesh) => {
-            let normal = normalise(mesh, Pose::default())?;
+            let normal = normalise(mesh, Pose::default(), job)?;
             let diagonal = mesh.bounds().map(|[low, high]| {
                 let [x, y, z] = [0, 1, 2].map(|axis| high[axis] - low[axis]);
                 (x * x + y * y + z * z).sqrt()
@@ -108,7 +108,7 @@ fn draw(shape: &Shape, settings: &RenderSettings, job: Job) -> Result<Drawn> {
                 views: render(&normal, settings, job)?,
                 diagonal: diagonal.filter(|diagonal| diagonal.is_finite()),
                 triangles: Some(mesh.triangles.len() as u64),
-                thumbnail: thumbnail(&normal, THUMBNAIL)?.to_png()?,
+                thumbnail: thumbnail(&normal, THUMBNAIL, job)?.to_png()?,
             })
         }
         Shape::Photos(photos) => {

@@ -5,6 +5,8 @@
 //! determine it are kept: the radius grows until nothing lies outside. A handful of passes over the points.
 //! (E. Welzl, "Smallest enclosing disks", 1991, for why it is unique; B. Gärtner, 1999, for the farthest point.)
 
+use crate::error::Result;
+use crate::job::Job;
 use crate::vector::{cross, dot, sub};
 
 /// Passes after which the ball is taken as it is: more than any real shape has needed, by far.
@@ -14,11 +16,12 @@ const SLACK: f64 = 1e-12;
 
 /// Centre and radius of the smallest ball around finite points of magnitude about 1. The radius is the largest
 /// distance from the centre as computed, so that nothing is outside. (0, 0) for no points.
-pub(super) fn smallest_ball(points: &[[f64; 3]]) -> ([f64; 3], f64) {
-    let Some(&first) = points.first() else { return ([0.0; 3], 0.0) };
+pub(super) fn smallest_ball(points: &[[f64; 3]], job: Job) -> Result<([f64; 3], f64)> {
+    let Some(&first) = points.first() else { return Ok(([0.0; 3], 0.0)) };
     let mut support = vec![first];
     let (mut centre, mut radius2) = (first, 0.0);
     for _ in 0..PASSES {
+        job.check()?;
         let (index, distance2) = farthest(points, centre);
         if distance2 <= radius2 * (1.0 + SLACK) {
             break;
@@ -27,7 +30,7 @@ pub(super) fn smallest_ball(points: &[[f64; 3]]) -> ([f64; 3], f64) {
         let Some(ball) = ball_of_few(&support) else { break };
         (centre, radius2, support) = ball;
     }
-    (centre, farthest(points, centre).1.sqrt())
+    Ok((centre, farthest(points, centre).1.sqrt()))
 }
 
 fn farthest(points: &[[f64; 3]], centre: [f64; 3]) -> (usize, f64) {

@@ -6,6 +6,8 @@
 
 use super::NormalMesh;
 use super::pose::symmetric_axes;
+use crate::error::Result;
+use crate::job::Job;
 use crate::vector::sub;
 use std::collections::HashMap;
 
@@ -65,25 +67,27 @@ impl Moments {
 type Cell = [i32; 3];
 
 /// Gives points of the unit sphere their discs.
-pub(super) fn with_discs(places: &[[f64; 3]]) -> NormalMesh {
-    let (step, cells) = grid(places);
+pub(super) fn with_discs(places: &[[f64; 3]], job: Job) -> Result<NormalMesh> {
+    let (step, cells) = grid(places, job)?;
     let area = cells.len() as f64 * step * step;
     let spacing = (area / places.len() as f64).sqrt();
     let radius = (SPACINGS * spacing).clamp(RADII.0, RADII.1);
 
     let normals: HashMap<Cell, [f32; 3]> = cells.keys().map(|&cell| (cell, around(&cells, cell).normal())).collect();
-    NormalMesh {
+    job.check()?;
+    Ok(NormalMesh {
         positions: std::array::from_fn(|k| places.iter().map(|p| p[k] as f32).collect()),
         normals: std::array::from_fn(|k| places.iter().map(|&p| normals[&cell_of(p, step)][k]).collect()),
         triangles: Vec::new(),
         disc_radius: radius as f32,
-    }
+    })
 }
 
 /// Side of the cells of the finest useful grid, and its occupied cells.
-fn grid(places: &[[f64; 3]]) -> (f64, HashMap<Cell, Moments>) {
+fn grid(places: &[[f64; 3]], job: Job) -> Result<(f64, HashMap<Cell, Moments>)> {
     let mut level = 2;
     loop {
+        job.check()?;
         let step = 1.0 / f64::from(1u32 << level);
         let mut cells: HashMap<Cell, Moments> = HashMap::new();
         // Points are added in their own order, so that the sums do not depend on the map's.
@@ -95,7 +99,7 @@ fn grid(places: &[[f64; 3]]) -> (f64, HashMap<Cell, Moments>) {
             cells.entry(cell).or_default().add(&point);
         }
         if level == FINEST || places.len() < POINTS_A_CELL * cells.len() {
-            return (step, cells);
+            return Ok((step, cells));
         }
         level += 1;
     }

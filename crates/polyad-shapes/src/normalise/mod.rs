@@ -6,7 +6,7 @@
 //!    the shape, so that a turned shape keeps its size in the pictures.
 //! 3. Where asked, the axes of the surface's second moments become x, y, z (`pose`).
 //! 4. Vertices at one place are joined, and each corner gets the mean normal of the faces that meet there
-//!    smoothly (`normals`).
+//!    smoothly (`normals`). Triangles that then are equal in every corner, by the hundred, are kept once.
 
 mod ball;
 mod cloud;
@@ -16,6 +16,7 @@ mod pose;
 pub use pose::{Pose, Rotation, random_rotation};
 
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::mesh::Mesh;
 use crate::vector::{cross, dot};
 
@@ -78,15 +79,16 @@ impl NormalMesh {
 /// Brings a mesh or a cloud into the unit sphere, in the pose asked for.
 ///
 /// # Errors
-/// [`Error::Empty`] where no triangle has an area, or a cloud has no point.
+/// [`Error::Empty`] where no triangle has an area, or a cloud has no point; [`Error::Cancelled`].
 ///
 /// # Cost
 /// Linear but for one sort of the vertices; about 10 ms for 50,000 triangles.
-pub fn normalise(mesh: &Mesh, pose: Pose) -> Result<NormalMesh> {
-    if mesh.triangles.is_empty() { normalise_cloud(mesh, pose) } else { normalise_surface(mesh, pose) }
+pub fn normalise(mesh: &Mesh, pose: Pose, job: Job) -> Result<NormalMesh> {
+    job.check()?;
+    if mesh.triangles.is_empty() { normalise_cloud(mesh, pose, job) } else { normalise_surface(mesh, pose, job) }
 }
 
-fn normalise_surface(mesh: &Mesh, pose: Pose) -> Result<NormalMesh> {
+fn normalise_surface(mesh: &Mesh, pose: Pose, job: Job) -> Result<NormalMesh> {
     if mesh.triangles.len() > (u32::MAX / 3) as usize {
         return Err(Error::Unsupported(format!("a mesh of {} triangles", mesh.triangles.len())));
     }
@@ -94,25 +96,27 @@ fn normalise_surface(mesh: &Mesh, pose: Pose) -> Result<NormalMesh> {
     if solid.is_empty() {
         return Err(Error::Empty("no triangle has an area".into()));
     }
+    job.check()?;
     let (mut places, triangles) = used_places(&mesh.positions, &solid);
-    fit_unit_sphere(&mut places);
+    fit_unit_sphere(&mut places, job)?;
     if pose == Pose::Principal {
         pose::principal_of_surface(&places, &triangles).apply(&mut places);
     }
-    Ok(normals::with_normals(&places, &triangles))
+    job.check()?;
+    normals::with_normals(&places, &triangles, job)
 }
 
-fn normalise_cloud(mesh: &Mesh, pose: Pose) -> Result<NormalMesh> {
+fn normalise_cloud(mesh: &Mesh, pose: Pose, job: Job) -> Result<NormalMesh> {
     let finite = |p: &&[f64; 3]| p.iter().all(|x| x.is_finite());
     let mut places: Vec<[f64; 3]> = mesh.positions.iter().filter(finite).copied().collect();
     if places.is_empty() {
         return Err(Error::Empty("no triangles and no points".into()));
     }
-    fit_unit_sphere(&mut places);
+    fit_unit_sphere(&mut places, job)?;
     if pose == Pose::Principal {
         pose::principal_of_points(&places).apply(&mut places);
     }
-    Ok(cloud::with_discs(&places))
+    cloud::with_discs(&places, job)
 }
 
 /// Whether three corners span a visible triangle; judged at the triangle's own scale.
@@ -151,7 +155,7 @@ fn used_places(positions: &[[f64; 3]], triangles: &[[u32; 3]]) -> (Vec<[f64; 3]>
 
 /// Moves and scales finite places so that their smallest enclosing sphere is the unit sphere. Places that
 /// all coincide come to lie at the origin.
-fn fit_unit_sphere(places: &mut [[f64; 3]]) {
+fn fit_unit_sphere(places: &mut [[f64; 3]], job: Job) -> Result<()> {
     // First the box, in halves, to leave the range where squares overflow or vanish.
     let mut low = [f64::INFINITY; 3];
     let mut high = [f64::NEG_INFINITY; 3];
@@ -165,15 +169,16 @@ fn fit_unit_sphere(places: &mut [[f64; 3]]) {
     let half = (0..3).fold(0.0f64, |m, k| m.max(high[k] * 0.5 - low[k] * 0.5));
     if half == 0.0 {
         places.fill([0.0; 3]);
-        return;
+        return Ok(());
     }
     for p in places.iter_mut() {
         *p = std::array::from_fn(|k| (p[k] * 0.5 - centre[k] * 0.5) / half);
     }
-    let (centre, radius) = ball::smallest_ball(places);
+    let (centre, radius) = ball::smallest_ball(places, job)?;
     for p in places.iter_mut() {
         *p = std::array::from_fn(|k| (p[k] - centre[k]) / radius);
     }
+    Ok(())
 }
 
 #[cfg(test)]

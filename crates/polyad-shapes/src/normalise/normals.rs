@@ -6,7 +6,11 @@
 //! order of the triangles in the file, changes nothing.
 
 use super::NormalMesh;
+use crate::error::Result;
+use crate::job::Job;
 use crate::vector::{cross, dot, sub};
+use rayon::prelude::*;
+use std::collections::HashSet;
 
 /// Cosine of 40 degrees: the facets of a cylinder of ten sides blend, those of nine and fewer are seen.
 const CREASE_COSINE: f32 = 0.766_044_4;
@@ -15,6 +19,8 @@ const CREASE_COSINE: f32 = 0.766_044_4;
 const GRID: f64 = (1 << 20) as f64;
 /// Faces at one place beyond which corners keep their face's normal. They meet at a hub, which is flat or a tip.
 const MOST_FACES: usize = 64;
+/// Places between two looks at the job: each takes some microseconds at most.
+const CHECKED: usize = 1024;
 /// Steps a unit of area in the sums: the area of a triangle in the unit sphere times this fits 42 bits.
 const AREA_STEPS: f64 = (1u64 << 40) as f64;
 
@@ -25,7 +31,9 @@ struct Face {
 }
 
 /// Gives each corner its normal, and joins corners that agree in place and normal.
-pub(super) fn with_normals(places: &[[f64; 3]], triangles: &[[u32; 3]]) -> NormalMesh {
+///
+/// Of equal triangles at three hubs one is kept: what a file repeats half a million times is drawn once.
+pub(super) fn with_normals(places: &[[f64; 3]], triangles: &[[u32; 3]], job: Job) -> Result<NormalMesh> {
     let (joined, representatives) = join_places(places);
     let count = representatives.len();
     let faces: Vec<Face> = triangles.iter().map(|t| face(t.map(|v| places[v as usize]))).collect();
@@ -42,6 +50,18 @@ pub(super) fn with_normals(places: &[[f64; 3]], triangles: &[[u32; 3]]) -> Norma
         *slot += 1;
     }
 
+    job.check()?;
+    let is_hub = |place: u32| starts[place as usize + 1] - starts[place as usize] > MOST_FACES;
+    let mut at_hubs = HashSet::new();
+    let kept: Vec<bool> = triangles
+        .iter()
+        .zip(&faces)
+        .map(|(t, face)| {
+            let here = t.map(|v| joined[v as usize]);
+            !here.into_iter().all(is_hub) || at_hubs.insert((here, face.weighted))
+        })
+        .collect();
+
     let mut mesh = NormalMesh {
         positions: std::array::from_fn(|_| Vec::with_capacity(count)),
         normals: std::array::from_fn(|_| Vec::with_capacity(count)),
@@ -50,10 +70,16 @@ pub(super) fn with_normals(places: &[[f64; 3]], triangles: &[[u32; 3]]) -> Norma
     };
     let mut emitted: Vec<([i64; 3], u32)> = Vec::new();
     for p in 0..count {
+        if p % CHECKED == 0 {
+            job.check()?;
+        }
         let here = &corners[starts[p]..starts[p + 1]];
         emitted.clear();
         for &c in here {
             let (t, k) = (c as usize / 3, c as usize % 3);
+            if !kept[t] {
+                continue;
+            }
             let normal = corner_normal(&faces, here, &faces[t]);
             let known = emitted.iter().find(|e| e.0 == normal).map(|e| e.1);
             let vertex = known.unwrap_or_else(|| {
@@ -72,7 +98,9 @@ pub(super) fn with_normals(places: &[[f64; 3]], triangles: &[[u32; 3]]) -> Norma
             mesh.triangles[t][k] = vertex;
         }
     }
-    mesh
+    let mut kept = kept.into_iter();
+    mesh.triangles.retain(|_| kept.next().unwrap_or(true));
+    Ok(mesh)
 }
 
 fn corner_normal(faces: &[Face], here: &[u32], own: &Face) -> [i64; 3] {
@@ -109,7 +137,8 @@ fn join_places(places: &[[f64; 3]]) -> (Vec<u32>, Vec<u32>) {
     let cell = |x: f64| ((x * GRID + 0.5).floor() as i64 + (1 << 20)).clamp(0, (1 << 21) - 1) as u64;
     let mut keyed: Vec<(u64, u32)> =
         (0u32..).zip(places).map(|(i, p)| (cell(p[0]) << 42 | cell(p[1]) << 21 | cell(p[2]), i)).collect();
-    keyed.sort_unstable();
+    // No two are equal, so that any way of sorting gives the same.
+    keyed.par_sort_unstable();
     let mut joined = vec![0u32; places.len()];
     let mut representatives = Vec::new();
     let mut last = None;

@@ -23,7 +23,7 @@ fn a_shape_touches_the_unit_sphere_and_stays_within_whatever_its_units() {
     for (scale, shift) in [(1.0, 0.0), (1e-200, 0.0), (1e300, 0.0), (1.0, 4e6), (1e-3, -1e3)] {
         let mut moved = tetrahedron();
         moved.positions.iter_mut().flatten().for_each(|x| *x = *x * scale + shift);
-        let lengths = lengths(&normalise(&moved, Pose::AsIs).unwrap());
+        let lengths = lengths(&normalise(&moved, Pose::AsIs, Job::silent()).unwrap());
         let largest = lengths.iter().fold(0.0f32, |m, &x| m.max(x));
         assert!((largest - 1.0).abs() < 1e-5, "scale {scale}, shift {shift}: {largest}");
         assert!(lengths.iter().filter(|&&l| l > 0.999).count() >= 2, "two corners determine a ball at least");
@@ -37,7 +37,7 @@ proptest! {
     ) {
         let mut points = points;
         (0..copies).for_each(|k| points.push(points[k % points.len()]));
-        let (centre, radius) = ball::smallest_ball(&points);
+        let (centre, radius) = ball::smallest_ball(&points, Job::silent()).unwrap();
         let reach = |c: [f64; 3]| points.iter().map(|&p| dot(sub(p, c), sub(p, c)).sqrt()).fold(0.0, f64::max);
         prop_assert!(reach(centre) <= radius);
         // The reach is convex in the centre: a local minimum is the minimum.
@@ -76,11 +76,11 @@ fn random_rotations_leave_no_direction_out() {
 
 #[test]
 fn principal_pose_undoes_any_rotation() {
-    let expected = normalise(&tetrahedron(), Pose::Principal).unwrap();
+    let expected = normalise(&tetrahedron(), Pose::Principal, Job::silent()).unwrap();
     for k in 0..20 {
         let mut turned = tetrahedron();
         random_rotation(3, k).apply(&mut turned.positions);
-        let found = normalise(&turned, Pose::Principal).unwrap();
+        let found = normalise(&turned, Pose::Principal, Job::silent()).unwrap();
         for (t, u) in found.triangles().iter().flatten().zip(expected.triangles().iter().flatten()) {
             for axis in 0..3 {
                 let (a, b) = (found.positions()[axis][*t as usize], expected.positions()[axis][*u as usize]);
@@ -93,10 +93,10 @@ fn principal_pose_undoes_any_rotation() {
 #[test]
 fn turning_before_or_after_is_the_same_but_for_rounding() {
     let rotation = random_rotation(5, 0);
-    let after = normalise(&tetrahedron(), Pose::AsIs).unwrap().rotated(&rotation);
+    let after = normalise(&tetrahedron(), Pose::AsIs, Job::silent()).unwrap().rotated(&rotation);
     let mut turned = tetrahedron();
     rotation.apply(&mut turned.positions);
-    let before = normalise(&turned, Pose::AsIs).unwrap();
+    let before = normalise(&turned, Pose::AsIs, Job::silent()).unwrap();
     let corners = |mesh: &NormalMesh, numbers: &[Vec<f32>; 3]| -> Vec<f32> {
         mesh.triangles().iter().flatten().flat_map(|&v| [0, 1, 2].map(|axis| numbers[axis][v as usize])).collect()
     };
@@ -129,7 +129,7 @@ fn prism(sides: usize, turned: usize) -> Mesh {
 fn normals_are_smooth_on_many_sides_and_sharp_on_few_whatever_the_winding() {
     for (sides, smooth) in [(4, false), (6, false), (16, true), (64, true)] {
         for turned in [usize::MAX, 3] {
-            let shape = normalise(&prism(sides, turned), Pose::AsIs).unwrap();
+            let shape = normalise(&prism(sides, turned), Pose::AsIs, Job::silent()).unwrap();
             let ([x, y, _], [nx, ny, nz]) = (shape.positions(), shape.normals());
             for t in shape.triangles() {
                 for &v in t {
@@ -152,13 +152,13 @@ fn normals_are_smooth_on_many_sides_and_sharp_on_few_whatever_the_winding() {
 
 #[test]
 fn stray_vertices_and_degenerate_triangles_change_no_bit() {
-    let expected = normalise(&tetrahedron(), Pose::AsIs).unwrap();
+    let expected = normalise(&tetrahedron(), Pose::AsIs, Job::silent()).unwrap();
     let mut dirty = tetrahedron();
     dirty.positions.extend([[9.0, 9.0, 9.0], [f64::NAN, 0.0, 0.0], [1e300, 0.0, f64::INFINITY], [18.0, 18.0, 18.0]]);
     dirty.positions.push([0.1 + 0.2, 0.1 + 0.2, 0.1 + 0.2]);
     let degenerate = [[0, 0, 1], [4, 4, 4], [0, 5, 1], [6, 1, 2], [0, 4, 7], [0, 4, 8], [1, 2, 2]];
     dirty.triangles.extend(degenerate);
-    assert_eq!(normalise(&dirty, Pose::AsIs).unwrap(), expected);
+    assert_eq!(normalise(&dirty, Pose::AsIs, Job::silent()).unwrap(), expected);
 }
 
 #[test]
@@ -170,20 +170,44 @@ fn what_has_no_surface_and_no_point_is_refused() {
         mesh(vec![[0.0; 3], [1.0; 3], [3.0; 3]], vec![[0, 1, 2], [2, 1, 0]]),
     ];
     for mesh in nothing {
-        assert!(matches!(normalise(&mesh, Pose::Principal), Err(Error::Empty(_))), "{mesh:?}");
+        assert!(matches!(normalise(&mesh, Pose::Principal, Job::silent()), Err(Error::Empty(_))), "{mesh:?}");
     }
 }
 
 #[test]
 fn a_cloud_knows_its_spacing_and_its_planes() {
     let flat: Vec<[f64; 3]> = (0..2500).map(|i| [f64::from(i % 50), f64::from(i / 50), 7.0]).collect();
-    let cloud = normalise(&mesh(flat, vec![]), Pose::AsIs).unwrap();
+    let cloud = normalise(&mesh(flat, vec![]), Pose::AsIs, Job::silent()).unwrap();
     let spacing = 1.0 / (49.0 / 2.0 * 2f32.sqrt());
     let radius = cloud.disc_radius();
     assert!((0.9 * spacing..2.0 * spacing).contains(&radius), "{radius} for a spacing of {spacing}");
     assert!(cloud.normals()[2].iter().all(|z| z.abs() > 0.999));
     for points in [vec![[5.0; 3]], vec![[-1e200; 3]; 9], vec![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]] {
-        let few = normalise(&mesh(points, vec![]), Pose::Principal).unwrap();
+        let few = normalise(&mesh(points, vec![]), Pose::Principal, Job::silent()).unwrap();
         assert!(few.disc_radius() > 0.0 && few.positions().iter().flatten().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn what_a_file_repeats_by_the_hundred_is_kept_once() {
+    let once = normalise(&tetrahedron(), Pose::AsIs, Job::silent()).unwrap();
+    let mut many = tetrahedron();
+    let first = many.triangles[0];
+    many.triangles.splice(1..1, vec![first; 5000]);
+    many.triangles.extend(vec![[first[1], first[0], first[2]]; 5000]);
+    let normal = normalise(&many, Pose::AsIs, Job::silent()).unwrap();
+    assert_eq!(normal.triangles().len(), once.triangles().len() + 1, "both sides of the first");
+    assert_eq!(normal.positions()[0].len(), 3 * normal.triangles().len(), "no vertex is left over");
+    // A few equal triangles meet smoothly, and stay.
+    many.triangles.truncate(10);
+    assert_eq!(normalise(&many, Pose::AsIs, Job::silent()).unwrap().triangles().len(), 10);
+}
+
+#[test]
+fn a_cancelled_job_normalises_nothing() {
+    let cancelled = std::sync::atomic::AtomicBool::new(true);
+    let job = Job::new(&crate::job::Silent, &cancelled);
+    for mesh in [tetrahedron(), mesh(tetrahedron().positions, vec![])] {
+        assert!(matches!(normalise(&mesh, Pose::AsIs, job), Err(Error::Cancelled)));
     }
 }

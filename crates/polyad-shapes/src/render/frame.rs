@@ -3,6 +3,8 @@
 use super::raster::{Corner, Samples};
 use super::shade::{Corners, Placing};
 use super::{Camera, Frame, Style};
+use crate::error::Result;
+use crate::job::Job;
 use crate::normalise::NormalMesh;
 use polyad_simd::{Level, dispatch};
 
@@ -30,9 +32,19 @@ impl Scratch {
 }
 
 /// Where the shape comes to lie in a picture of `side` samples a row.
-pub(super) fn placing(level: Level, mesh: &NormalMesh, camera: &Camera, side: usize, scratch: &mut Scratch) -> Placing {
+///
+/// # Errors
+/// Those of [`Samples::triangles`].
+pub(super) fn placing(
+    level: Level,
+    mesh: &NormalMesh,
+    camera: &Camera,
+    side: usize,
+    scratch: &mut Scratch,
+    job: Job,
+) -> Result<Placing> {
     let sphere = whole_sphere(side);
-    let Some(probe) = &mut scratch.probe else { return sphere };
+    let Some(probe) = &mut scratch.probe else { return Ok(sphere) };
     let [left, right, bottom, top] = bounds(mesh, camera);
     let longest = (right - left).max(top - bottom);
 
@@ -40,7 +52,7 @@ pub(super) fn placing(level: Level, mesh: &NormalMesh, camera: &Camera, side: us
     let out = &mut scratch.corners;
     dispatch(level, Corners { mesh, camera, placing: &small, style: Style::Silhouette, channel: 0, out });
     probe.clear();
-    super::draw(level, mesh, &small, &scratch.corners, probe);
+    super::draw(level, mesh, &small, &scratch.corners, probe, job)?;
     let area = filled_area(probe) as f32 / (small.scale * small.scale);
 
     // A longest of 0 gives an infinite scale, and an area of 0 as well: what is left is the sphere's own.
@@ -48,11 +60,11 @@ pub(super) fn placing(level: Level, mesh: &NormalMesh, camera: &Camera, side: us
     let area_scale = (MOST_AREA / area).sqrt() * side as f32;
     let scale = side_scale.min(area_scale);
     if !scale.is_finite() {
-        return sphere;
+        return Ok(sphere);
     }
     let middle = side as f32 * 0.5;
     let origin = [middle - (left + right) * 0.5 * scale, middle + (bottom + top) * 0.5 * scale];
-    Placing { scale, origin, side }
+    Ok(Placing { scale, origin, side })
 }
 
 fn whole_sphere(side: usize) -> Placing {

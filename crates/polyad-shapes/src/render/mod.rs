@@ -1,17 +1,20 @@
 //! A mesh as a View Set: cameras, a rasteriser that gives the same bytes everywhere, shading, framing.
 //!
 //! For each view: vertices are projected and shaded (`shade`), the shape is fitted into the picture
-//! (`frame`), triangles fill samples (`raster`), and each pixel is the mean of its samples. Views are drawn
+//! (`frame`), triangles and discs fill samples (`raster`), and each pixel is the mean of its samples. Views are drawn
 //! side by side on all threads.
 //!
 //! The same input gives the same bytes on every machine: arithmetic is that of IEEE 754 single precision in a
 //! fixed order, never fused; coverage is decided by integers; no sine comes from the platform.
 
 mod camera;
+mod disc;
 mod frame;
+mod hidden;
 mod photo;
 mod raster;
 mod shade;
+mod triangle;
 
 pub use camera::{Camera, MOST_VIEWS, cameras};
 pub use photo::fit_photos;
@@ -125,7 +128,8 @@ impl RenderSettings {
 /// Draws a shape from all cameras of the settings, in their order.
 ///
 /// # Errors
-/// [`Error::Invalid`] for settings that cannot be, [`Error::Cancelled`].
+/// [`Error::Invalid`] for settings that cannot be, [`Error::Unsupported`] where triangles cover a picture more than
+/// hundreds of times over in a way that no order of drawing helps, [`Error::Cancelled`].
 ///
 /// # Cost
 /// 4 bytes a sample and thread, 16 a vertex. A view of 50,000 triangles at 224 pixels with 2 x 2 samples takes a
@@ -140,7 +144,7 @@ fn render_at(level: Level, mesh: &NormalMesh, settings: &RenderSettings, job: Jo
     let scratch = || Scratch::new(settings.size * settings.samples, settings.frame);
     let view = |scratch: &mut Scratch, camera: &Camera| {
         job.check()?;
-        Ok(draw_view(level, mesh, camera, settings, scratch))
+        draw_view(level, mesh, camera, settings, scratch, job)
     };
     let views = cameras.par_iter().map_init(scratch, view).collect::<Result<Vec<View>>>()?;
     Ok(ViewSet { views })
@@ -149,20 +153,20 @@ fn render_at(level: Level, mesh: &NormalMesh, settings: &RenderSettings, job: Jo
 /// Draws a shape from one camera, any at all; the settings' own cameras are ignored.
 ///
 /// # Errors
-/// [`Error::Invalid`] for settings that cannot be.
-pub fn render_view(mesh: &NormalMesh, camera: &Camera, settings: &RenderSettings) -> Result<View> {
+/// Those of [`render`].
+pub fn render_view(mesh: &NormalMesh, camera: &Camera, settings: &RenderSettings, job: Job) -> Result<View> {
     settings.check()?;
     let mut scratch = Scratch::new(settings.size * settings.samples, settings.frame);
-    Ok(draw_view(level(), mesh, camera, settings, &mut scratch))
+    draw_view(level(), mesh, camera, settings, &mut scratch, job)
 }
 
 /// A picture to show to people: lit, from the front, the side and above.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a size outside [`SIZES`].
-pub fn thumbnail(mesh: &NormalMesh, size: usize) -> Result<View> {
+/// Those of [`render`].
+pub fn thumbnail(mesh: &NormalMesh, size: usize, job: Job) -> Result<View> {
     let settings = RenderSettings { size, samples: 3, ..RenderSettings::default() };
-    render_view(mesh, &Camera::three_quarter(), &settings)
+    render_view(mesh, &Camera::three_quarter(), &settings, job)
 }
 
 fn draw_view(
@@ -171,27 +175,35 @@ fn draw_view(
     camera: &Camera,
     settings: &RenderSettings,
     scratch: &mut Scratch,
-) -> View {
+    job: Job,
+) -> Result<View> {
     let RenderSettings { size, style, samples, .. } = *settings;
     let channels = style.channels();
-    let placing = &frame::placing(level, mesh, camera, size * samples, scratch);
+    let placing = &frame::placing(level, mesh, camera, size * samples, scratch, job)?;
     let mut pixels = vec![0; size * size * channels];
     for channel in 0..channels {
         dispatch(level, Corners { mesh, camera, placing, style, channel, out: &mut scratch.corners });
         scratch.samples.clear();
-        draw(level, mesh, placing, &scratch.corners, &mut scratch.samples);
+        draw(level, mesh, placing, &scratch.corners, &mut scratch.samples, job)?;
         scratch.samples.resolve(level, samples, &mut pixels, channel, channels);
     }
-    View { width: size, height: size, channels, pixels }
+    Ok(View { width: size, height: size, channels, pixels })
 }
 
-/// Fills samples with the triangles of a mesh, or the discs of a cloud.
-fn draw(level: Level, mesh: &NormalMesh, placing: &Placing, corners: &[Corner], samples: &mut Samples) {
+/// Fills samples with the triangles of a mesh, or the discs of a cloud, and returns the work.
+fn draw(
+    level: Level,
+    mesh: &NormalMesh,
+    placing: &Placing,
+    corners: &[Corner],
+    samples: &mut Samples,
+    job: Job,
+) -> Result<u64> {
     if mesh.triangles().is_empty() {
         let radius = (mesh.disc_radius() * placing.scale * (1u32 << raster::STEP_BITS) as f32) as i32;
-        corners.iter().for_each(|&corner| samples.disc(corner, radius));
+        samples.discs(level, corners, radius, job)
     } else {
-        samples.draw(level, corners, mesh.triangles());
+        samples.triangles(level, corners, mesh.triangles(), job)
     }
 }
 

@@ -53,7 +53,8 @@ impl Kernel for Corners<'_> {
             Style::Lit => lit(mesh, &axes, out),
             Style::Normal => normal(mesh, &axes[channel], out),
             Style::Depth => out.iter_mut().for_each(|c| c.shades = [fixed(c.depth * (DEEPEST / FARTHEST)); 2]),
-            Style::Silhouette => {}
+            // One depth for all: what is covered once hides the rest.
+            Style::Silhouette => out.iter_mut().for_each(|c| c.depth = 0.0),
         }
     }
 }

@@ -9,7 +9,7 @@ fn mesh(positions: Vec<[f64; 3]>, triangles: Vec<[u32; 3]>) -> Mesh {
 }
 
 fn shape(mesh: &Mesh) -> NormalMesh {
-    normalise(mesh, Pose::AsIs).unwrap()
+    normalise(mesh, Pose::AsIs, Job::silent()).unwrap()
 }
 
 /// A tube around a circle, or with `thickness` 0 and the poles closed, a sphere of radius 1.
@@ -202,7 +202,7 @@ fn a_sheet_is_seen_and_lit_from_both_sides() {
     for style in STYLES {
         let [front, back] = [1.0, -1.0].map(|z| {
             let camera = Camera::new([0.2, 0.1, z], 0.0).unwrap();
-            render_view(&shape(&sheet), &camera, &settings(style, Frame::Sphere, 2)).unwrap()
+            render_view(&shape(&sheet), &camera, &settings(style, Frame::Sphere, 2), Job::silent()).unwrap()
         });
         let covered = |view: &View| view.pixels.chunks(view.channels).filter(|p| p.iter().any(|&v| v < 250)).count();
         let (front, back) = (covered(&front), covered(&back));
@@ -235,7 +235,9 @@ fn the_order_of_triangles_and_degenerate_ones_change_no_byte() {
 #[test]
 fn a_point_is_a_disc_and_a_dense_cloud_closes() {
     let point = shape(&mesh(vec![[3.0, -2.0, 5.0]], vec![]));
-    let view = render_view(&point, &Camera::three_quarter(), &settings(Style::Silhouette, Frame::Sphere, 4)).unwrap();
+    let view =
+        render_view(&point, &Camera::three_quarter(), &settings(Style::Silhouette, Frame::Sphere, 4), Job::silent())
+            .unwrap();
     let area: f64 = view.pixels.iter().map(|&v| f64::from(255 - v) / 255.0).sum();
     let expected = std::f64::consts::PI * (f64::from(point.disc_radius()) * 0.95 * 48.0).powi(2);
     assert!((area / expected - 1.0).abs() < 0.05, "{area} for {expected}");
@@ -244,7 +246,8 @@ fn a_point_is_a_disc_and_a_dense_cloud_closes() {
     let points = shape(&mesh(sphere().positions, vec![]));
     let area = |shape: &NormalMesh| {
         let view =
-            render_view(shape, &Camera::three_quarter(), &settings(Style::Silhouette, Frame::Sphere, 2)).unwrap();
+            render_view(shape, &Camera::three_quarter(), &settings(Style::Silhouette, Frame::Sphere, 2), Job::silent())
+                .unwrap();
         view.pixels.iter().map(|&v| f64::from(255 - v)).sum::<f64>()
     };
     let ratio = area(&points) / area(&surface);
@@ -279,7 +282,7 @@ fn nearer_is_darker_in_depth_and_the_nearest_shows() {
     let shape = shape(&mesh(positions, vec![[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]));
     let at = |z: f64, place: usize| {
         let camera = Camera::new([0.0, 0.0, z], 0.0).unwrap();
-        render_view(&shape, &camera, &settings(Style::Depth, Frame::Sphere, 1)).unwrap().pixels[place]
+        render_view(&shape, &camera, &settings(Style::Depth, Frame::Sphere, 1), Job::silent()).unwrap().pixels[place]
     };
     let (middle, side, corner) = (48 * 96 + 48, 48 * 96 + 20, 0);
     assert!(at(1.0, middle) < at(1.0, side) && at(1.0, side) < 240 && at(1.0, corner) == 255);
@@ -292,8 +295,8 @@ fn a_turned_camera_sees_what_it_saw_of_a_turned_shape() {
     let shape = shape(&open_box());
     let camera = Camera::new([0.3, -0.8, 0.4], 0.7).unwrap();
     let settings = settings(Style::Lit, Frame::Sphere, 4);
-    let plain = render_view(&shape, &camera, &settings).unwrap();
-    let turned = render_view(&shape.rotated(&rotation), &camera.rotated(&rotation), &settings).unwrap();
+    let plain = render_view(&shape, &camera, &settings, Job::silent()).unwrap();
+    let turned = render_view(&shape.rotated(&rotation), &camera.rotated(&rotation), &settings, Job::silent()).unwrap();
     let far = plain.pixels.iter().zip(&turned.pixels).filter(|(a, b)| a.abs_diff(**b) > 40).count();
     assert!(far < 20, "{far} pixels differ");
 }
@@ -346,7 +349,7 @@ fn hostile_shapes_give_a_picture_or_an_error() {
     ];
     for (i, mesh) in shapes.iter().enumerate() {
         for pose in [Pose::AsIs, Pose::Principal] {
-            let Ok(shape) = normalise(mesh, pose) else { continue };
+            let Ok(shape) = normalise(mesh, pose, Job::silent()) else { continue };
             for (style, frame) in
                 [(Style::Lit, Frame::Sphere), (Style::Normal, Frame::Crop), (Style::Depth, Frame::Crop)]
             {
@@ -355,5 +358,8 @@ fn hostile_shapes_give_a_picture_or_an_error() {
             }
         }
     }
-    assert!(normalise(&shapes[4], Pose::AsIs).is_err() && normalise(&shapes[5], Pose::AsIs).is_ok());
+    assert!(
+        normalise(&shapes[4], Pose::AsIs, Job::silent()).is_err()
+            && normalise(&shapes[5], Pose::AsIs, Job::silent()).is_ok()
+    );
 }

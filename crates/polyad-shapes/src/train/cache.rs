@@ -126,7 +126,7 @@ impl Cache {
                         Some(shape) => shape,
                         None => shape.insert(source.load()?),
                     };
-                    let views = turn.draw(shape, &self.settings, job)?;
+                    let views = turn.draw(shape, &self.settings, job).map_err(|error| error.in_file(&source.path))?;
                     self.store(key, &views)?;
                 }
                 Ok(key)

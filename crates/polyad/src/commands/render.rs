@@ -42,7 +42,7 @@ pub fn run(args: &RenderArgs, printer: &Printer, job: Job) -> Result<Exit> {
         return Err(Failure::failed(format!("{}: photographs are views already", args.file.display())));
     };
     let path = source.path.clone();
-    let drawn = normalise(&mesh, Pose::default()).and_then(|mesh| render(&mesh, &settings, job));
+    let drawn = normalise(&mesh, Pose::default(), job).and_then(|mesh| render(&mesh, &settings, job));
     let set = drawn.map_err(|why| why.in_file(path.as_str()))?;
 
     let stem = stem(&args.file);

@@ -25,8 +25,8 @@ pub fn write(file: &Path, rows: &[Row], shelf: &Shelf, job: Job) -> Result<()> {
         let empty = View { pixels: vec![255; query.pixels.len()], ..query };
         pictures.push((query, format!("{}\nquery", name(&row.query.path))));
         for neighbour in &row.neighbours {
-            pictures
-                .push((shelf.picture(&neighbour.path)?, format!("{}\n{:.3}", name(&neighbour.path), neighbour.score)));
+            let caption = format!("{}\n{:.3}", name(&neighbour.path), neighbour.score);
+            pictures.push((shelf.picture(&neighbour.path, job)?, caption));
         }
         pictures.resize(first + columns, (empty, String::new()));
     }

@@ -54,12 +54,12 @@ impl Shelf {
     }
 
     /// A small picture of a shape that was found.
-    pub fn picture(&self, path: &str) -> Result<View, Error> {
+    pub fn picture(&self, path: &str, job: Job) -> Result<View, Error> {
         let lost = || Error::Index(format!("{path} has no picture"));
         match self {
             Shelf::Index(index) => View::from_image(&index.thumbnail(path)?.ok_or_else(lost)?),
             Shelf::Folder { sources, .. } => match sources.get(path).ok_or_else(lost)?.load()? {
-                Shape::Mesh(mesh) => thumbnail(&normalise(&mesh, Pose::default())?, THUMBNAIL),
+                Shape::Mesh(mesh) => thumbnail(&normalise(&mesh, Pose::default(), job)?, THUMBNAIL, job),
                 Shape::Photos(set) => fit_photos(&set, THUMBNAIL)?.views.into_iter().next().ok_or_else(lost),
             },
         }
