@@ -4,6 +4,7 @@
 //! ones removed. The newest complete one counts.
 
 use crate::error::{Error, Result};
+use crate::job::Job;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 /// A folder of states.
 #[derive(Debug)]
 pub struct States {
+    model: PathBuf,
     folder: PathBuf,
 }
 
@@ -36,7 +38,7 @@ impl States {
     pub fn of(model: &Path) -> Self {
         let mut name = model.file_name().unwrap_or_default().to_owned();
         name.push(".train");
-        States { folder: model.with_file_name(name) }
+        States { model: model.to_owned(), folder: model.with_file_name(name) }
     }
 
     /// Where they are.
@@ -65,10 +67,30 @@ impl States {
     /// The newest complete state, if there is any.
     pub fn newest<P: DeserializeOwned>(&self) -> Result<Option<Stored<P>>> {
         let Some((_, folder)) = self.complete()?.pop() else { return Ok(None) };
-        let bytes = read(&folder.join(POSITION))?;
-        let position = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::Model(format!("{}: {error}", folder.join(POSITION).display())))?;
+        let path = folder.join(POSITION);
+        let position = serde_json::from_slice(&read(&path)?).map_err(|error| damaged(&path, error))?;
         Ok(Some(Stored { position, folder }))
+    }
+
+    /// What a run begins from: the newest state, if it is to `resume`. Where there is none though the model is, which a run
+    /// that is over leaves, the user is warned.
+    ///
+    /// # Errors
+    /// A state that nobody asked to go on from: it is never discarded.
+    pub fn begin<P: DeserializeOwned>(&self, resume: bool, job: Job) -> Result<Option<Stored<P>>> {
+        let stored = self.newest()?;
+        if stored.is_some() && !resume {
+            let folder = self.folder.display();
+            return Err(Error::Invalid(format!(
+                "{folder}: an unfinished run; go on with --resume, or remove the folder"
+            )));
+        }
+        if stored.is_none() && resume && self.model.exists() {
+            let model = self.model.display();
+            let said = format!("{model}: no unfinished run to go on with, the model is there: training begins anew");
+            job.reporter().warn(&said);
+        }
+        Ok(stored)
     }
 
     /// Writes a state whole, then removes the older ones.
@@ -124,19 +146,26 @@ impl States {
 impl<P> Stored<P> {
     /// The network as it was.
     pub fn network<M: Module>(&self, fresh: M) -> Result<M> {
-        restore(fresh, read(&self.folder.join(NETWORK))?)
+        let path = self.folder.join(NETWORK);
+        restore(fresh, read(&path)?).map_err(|error| damaged(&path, error))
     }
 
     /// The optimizer as it was.
     pub fn optimizer(&self, fresh: ModuleOptimizer) -> Result<ModuleOptimizer> {
-        let bytes = Bytes::from_bytes_vec(read(&self.folder.join(OPTIMIZER))?);
-        fresh.from_bytes(bytes).map_err(|error| damaged(&self.folder, error))
+        let path = self.folder.join(OPTIMIZER);
+        fresh.from_bytes(Bytes::from_bytes_vec(read(&path)?)).map_err(|error| damaged(&path, error))
     }
 
     /// The best weights so far, if the run keeps them.
     pub fn best(&self) -> Result<Option<Bytes>> {
         let path = self.folder.join(BEST);
-        if path.exists() { Ok(Some(Bytes::from_bytes_vec(read(&path)?))) } else { Ok(None) }
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = read(&path)?;
+        // They are wanted when the run ends: too late to find out then.
+        ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes.clone())).map_err(|error| damaged(&path, error))?;
+        Ok(Some(Bytes::from_bytes_vec(bytes)))
     }
 }
 
@@ -156,6 +185,51 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Error::io(path, error))
 }
 
-fn damaged(folder: &Path, error: impl std::fmt::Display) -> Error {
-    Error::Model(format!("{}: {error}", folder.display()))
+/// A file of a state in `MODEL.train/` that cannot be read, and what to do.
+fn damaged(path: &Path, error: impl std::fmt::Display) -> Error {
+    let states = path.ancestors().nth(2).unwrap_or(path);
+    Error::Model(format!("{}: damaged ({error}); remove {} to begin anew", path.display(), states.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::{AdamWConfig, GradientsParams};
+    use burn::tensor::{Device, Tensor};
+
+    #[test]
+    fn a_state_that_is_cut_short_is_named_with_what_to_do() {
+        let root = tempfile::tempdir().expect("a folder");
+        let states = States::of(&root.path().join("model"));
+        let device = Device::flex().autodiff();
+        let fresh = || LinearConfig::new(3, 2).init(&device);
+        let begun = || AdamWConfig::new().init();
+        let (network, mut optimizer): (Linear, ModuleOptimizer) = (fresh(), begun());
+        let loss = network.forward(Tensor::<2>::ones([1, 3], &device)).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let network = optimizer.step(0.1, network, gradients);
+        let weights = record(&network).expect("weights");
+        states.save(&"here".to_owned(), weights.clone(), &optimizer, Some(&weights)).expect("a state");
+
+        let read = || -> Result<()> {
+            let stored = states.newest::<String>()?.expect("a state");
+            stored.network(fresh())?;
+            stored.optimizer(begun())?;
+            stored.best().map(|best| assert!(best.is_some()))
+        };
+        read().expect("it is whole");
+        for name in [POSITION, NETWORK, OPTIMIZER, BEST] {
+            let path = states.folder().join("0").join(name);
+            let whole = fs::read(&path).expect("a file of the state");
+            for length in [0, whole.len() / 2, whole.len() - 1] {
+                fs::write(&path, &whole[..length]).expect("a file");
+                let message = read().expect_err("a torn state").to_string();
+                let (file, advice) = (path.display().to_string(), format!("remove {} to", states.folder().display()));
+                assert!(message.contains(&file) && message.contains(&advice), "{name}, {length} bytes: {message}");
+            }
+            fs::write(&path, whole).expect("a file");
+        }
+        read().expect("it is whole again");
+    }
 }

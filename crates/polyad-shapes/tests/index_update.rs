@@ -4,7 +4,7 @@ mod index_support;
 
 use index_support::{Folder, embedding, settings};
 use polyad_shapes::Error;
-use polyad_shapes::index::{Index, IndexWriter, Report, SearchOptions};
+use polyad_shapes::index::{Index, IndexWriter, Report, Score, SearchOptions};
 use polyad_shapes::job::Job;
 use std::fs;
 use std::path::Path;
@@ -207,6 +207,46 @@ fn damaged_and_foreign_folders_are_refused_in_words() {
     assert!(message.contains("is not an index"), "{message}");
     assert!(matches!(IndexWriter::existing(&folder.path).err(), Some(Error::Index(_))));
     assert!(!folder.path.join("writer.lock").exists());
+}
+
+#[test]
+fn a_byte_that_a_disk_has_changed_is_noticed_when_it_is_read() {
+    let (dir, folder) = library(20);
+    let index = dir.path().join("index");
+    update(&index, &folder).unwrap();
+    let data = index.join("data.mdb");
+    let whole = fs::read(&data).unwrap();
+    let own = embedding(3, 0.0);
+    let path = "parts/b/003.txt";
+    let stored = Index::open(&index).unwrap().stored(path).unwrap().unwrap().0;
+    let halves = stored.views[0].iter().flat_map(|x| half::f16::from_f32(*x).to_le_bytes()).collect::<Vec<u8>>();
+    let search = |score: Score| {
+        let options = SearchOptions { k: 1, score, ..SearchOptions::default() };
+        Index::open(&index)?.search(&own, &options).map(|_| ())
+    };
+    let by_set = || search(Score::Set);
+    let by_view = || search(Score::BestView);
+    let picture = || Index::open(&index)?.thumbnail(path).map(|_| ());
+    let again = || update(&index, &folder).map(|_| ());
+    let floats: Vec<u8> = own.set.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let cases: [(&str, &[u8], &dyn Fn() -> Result<(), Error>); 4] = [
+        ("embedding", &floats, &by_set),
+        ("views", &halves, &by_view),
+        ("picture", b"picture of 3", &picture),
+        ("path", path.as_bytes(), &again),
+    ];
+    for (name, written, read) in cases {
+        read().unwrap();
+        let mut changed = fs::read(&data).unwrap();
+        let places: Vec<usize> =
+            changed.windows(written.len()).enumerate().filter(|(_, at)| *at == written).map(|(at, _)| at).collect();
+        assert!(!places.is_empty(), "{name} is not in the file as it was expected");
+        places.into_iter().for_each(|at| changed[at + written.len() / 2] ^= 1);
+        fs::write(&data, changed).unwrap();
+        let why = read().expect_err(name).to_string();
+        assert!(why.contains("is damaged") && why.contains("build it again"), "{name}: {why}");
+        fs::write(&data, &whole).unwrap();
+    }
 }
 
 #[test]

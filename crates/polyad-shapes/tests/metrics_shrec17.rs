@@ -102,6 +102,26 @@ fn a_broken_table_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_file_that_is_no_list_is_refused_with_its_name_and_line() {
+    let good = "1 0.5\n2 -1e-3 \n000003\n\n";
+    assert!(with_lists(TRUTH, &[("1", good)]).1.is_ok());
+    for wrong in ["2 near", "2\t0.5", " 2 0.5", "2,0.5", "\u{1}\u{fffd}#", "2 0.5 x", "{\"id\": 2}"] {
+        let (folder, scores) = with_lists(TRUTH, &[("1", &format!("{good}{wrong}\n"))]);
+        let message = scores.expect_err(wrong).to_string();
+        let place = format!("{}: line 5: ", folder.path().join("lists/1").display());
+        assert!(message.starts_with(&place), "{wrong:?}: {message}");
+    }
+    let (folder, _) = with_lists(TRUTH, &[]);
+    let noise: Vec<u8> = (0..5000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::write(folder.path().join("lists/1"), noise).unwrap();
+    let noise = score(&folder.path().join("lists"), &folder.path().join("truth.csv"), "test").unwrap_err().to_string();
+    assert!(noise.contains("lists/1: line 1: "), "{noise}");
+    // What is not read is not looked at: files beside the lists, and lines after the first thousand.
+    let long = format!("{}\0\n", "1 0.5\n".repeat(1000));
+    assert!(with_lists(TRUTH, &[("1", &long), ("notes.txt", "two words")]).1.is_ok());
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let (folder, scores) = with_lists(TRUTH, &[("notes", "1")]);
     assert!(scores.unwrap_err().to_string().contains("no list of a shape of split 'test'"));

@@ -106,12 +106,47 @@ fn an_unfinished_run_is_neither_discarded_nor_mixed_with_another() {
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     };
     refused(TrainOptions { resume: false, ..options() }, "--resume");
-    refused(TrainOptions { size: Some(48), ..options() }, "render.size 32, not 48");
-    refused(TrainOptions { seed: 5, ..options() }, "other shapes");
+    refused(TrainOptions { size: Some(48), ..options() }, "had other options (--size 32 then, 48 now)");
+    refused(TrainOptions { seed: 5, ..options() }, "(--seed 0 then, 5 now)");
+    refused(
+        TrainOptions { epochs: Some(9), qk_norm: true, ..options() },
+        "(--qk-norm off then, on now; --epochs 3 then, 9 now)",
+    );
     std::fs::remove_dir_all(shapes.join("mug/train")).expect("a folder");
     std::fs::create_dir_all(shapes.join("mug/train")).expect("a folder");
     std::fs::write(shapes.join("mug/train/new.stl"), write_stl(&generate(0, 1))).expect("a file");
     refused(options(), "other shapes");
+}
+
+/// Keeps what the user is warned of.
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Reporter for Warnings {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn note(&self, _: &str) {}
+    fn end(&self) {}
+    fn warn(&self, text: &str) {
+        self.0.lock().expect("no panic").push(text.to_owned());
+    }
+}
+
+#[test]
+fn a_run_that_is_over_cannot_be_gone_on_with_and_the_user_is_told_that_it_begins_anew() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let root = tempfile::tempdir().expect("a folder");
+    let (shapes, out) = (root.path().join("shapes"), root.path().join("model"));
+    library(&shapes, 2);
+    let (warnings, never) = (Warnings::default(), AtomicBool::new(false));
+    let job = Job::new(&warnings, &never);
+    let options = TrainOptions { rotations: Some(0), ..options() };
+    let first = train(&shapes, &out, &options, job).expect("a model");
+    assert!(warnings.0.lock().expect("no panic").is_empty(), "there was nothing to go on with, and no model");
+    let second = train(&shapes, &out, &options, job).expect("a model");
+    assert_eq!(second.model.identity(), first.model.identity());
+    let said = warnings.0.lock().expect("no panic").join("\n");
+    assert!(said.contains(&out.display().to_string()) && said.contains("begins anew"), "{said}");
 }
 
 #[test]

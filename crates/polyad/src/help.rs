@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn every_example_parses() {
-        for subcommand in command().get_subcommands() {
+        let program = command();
+        let commands =
+            program.get_subcommands().flat_map(|outer| std::iter::once(outer).chain(outer.get_subcommands()));
+        for subcommand in commands {
             let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples: Vec<&str> = help.lines().filter(|line| line.starts_with("  polyad ")).collect();
             assert!(!examples.is_empty(), "{} has no example", subcommand.get_name());

@@ -13,13 +13,15 @@ pub fn exist<P: AsRef<Path>>(paths: &[P]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what is not a file.
+/// Refuses what is not a file. A pipe may never end, so it is none.
 pub fn file(path: &Path, what: &str) -> Result<()> {
     exist(&[path])?;
-    if path.is_dir() {
-        return Err(Failure::usage(format!("{}: {what} is a file, this is a folder", path.display())));
-    }
-    Ok(())
+    let found = match path.metadata() {
+        Ok(about) if about.is_dir() => "a folder",
+        Ok(about) if !about.is_file() => "neither a file nor a folder",
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!("{}: {what} is a file, this is {found}", path.display())))
 }
 
 /// Refuses what is not a folder.

@@ -39,7 +39,7 @@ use crate::problem::{Inputs, Problem};
 use exact::Bounds;
 use head::Head;
 use passes::Row;
-use plan::Found;
+use plan::{Found, Lacking};
 use polyad_simd::Level;
 
 pub use basis::{MOST_MONOMIALS, rank};
@@ -203,7 +203,8 @@ fn survey(problem: &Problem, inputs: &Inputs<f32>, options: &Options, level: Lev
         return wrong(format!("the polynomial method does not do {what}; the exact one does"));
     }
     let channels = problem.form.channels(problem.order(), problem.width);
-    let mut found = Found { degree: Some(0), rows: problem.rows(), exact: 0, kept: None, range: 0.0 };
+    let lacking = Lacking::Certificate(options.degree);
+    let mut found = Found { degree: Some(0), lacking, rows: problem.rows(), exact: 0, kept: None, range: 0.0 };
     for key_head in 0..problem.batch * problem.key_heads {
         Head::new(problem, inputs, &channels, key_head, options, level).survey(&mut found);
     }

@@ -15,7 +15,7 @@ use crate::polynomial::exact::Bounds;
 use crate::polynomial::head::Head;
 use crate::polynomial::minimax::MOST_HALF;
 use crate::polynomial::operands::Reach;
-use crate::polynomial::plan::{self, Found};
+use crate::polynomial::plan::{self, Found, Lacking};
 use crate::polynomial::sketch::Sketched;
 use crate::polynomial::stream::{self, Stream};
 use crate::polynomial::{Method, Summary};
@@ -85,13 +85,24 @@ impl Head<'_> {
         let range = |reach: &Option<Reach>| reach.map_or(MOST_HALF, |reach| reach.half);
         found.range = self.reach.iter().map(range).fold(found.range, f64::max);
         let mut summary = Summary::default();
-        let Some(mut degree) = self.first_degree(&wanted) else { return found.exact += wanted.len() };
+        let mut degree = match self.first_degree(&wanted) {
+            Ok(degree) => degree,
+            Err(lacking) => {
+                found.lacking = found.lacking.max(lacking);
+                found.exact += wanted.len();
+                return;
+            }
+        };
         let left = self.pass(degree, &mut wanted, &seen, &mut summary, &mut |_, _| ());
         found.exact += count(&wanted);
-        if let Some(higher) = self.next_degree(degree, &wanted, &left) {
-            found.exact -= left.iter().filter(|(index, prediction)| self.would_do(higher, *index, prediction)).count();
-            degree = higher;
-            summary.kept = self.basis(degree, &wanted).map_or(0, |basis| basis.kept());
+        match self.next_degree(degree, &wanted, &left) {
+            Ok(higher) => {
+                let done = left.iter().filter(|(index, prediction)| self.would_do(higher, *index, prediction)).count();
+                found.exact -= done;
+                degree = higher;
+                summary.kept = self.basis(degree, &wanted).map_or(0, |basis| basis.kept());
+            }
+            Err(lacking) => found.lacking = found.lacking.max(lacking),
         }
         found.exact += all.filter(|index| matches!(self.decided(*index, &seen), Some(Row::Exact(_)))).count();
         if Some(degree) >= found.degree {
@@ -105,11 +116,11 @@ impl Head<'_> {
         let seen = self.seen();
         let all = 0..self.reach.len();
         let mut wanted: Vec<bool> = all.clone().map(|index| self.decided(index, &seen).is_none()).collect();
-        let mut degree = self.first_degree(&wanted);
+        let mut degree = self.first_degree(&wanted).ok();
         while let Some(of) = degree {
             let mut certified = |index: usize, done: Certified| take(self.row(index), Row::Certified(done));
             let left = self.pass(of, &mut wanted, &seen, summary, &mut certified);
-            degree = if of <= 2 { self.next_degree(of, &wanted, &left) } else { None };
+            degree = if of <= 2 { self.next_degree(of, &wanted, &left).ok() } else { None };
         }
         for index in all {
             let row = if wanted[index] { Some(self.exact(index)) } else { self.decided(index, &seen) };
@@ -118,39 +129,45 @@ impl Head<'_> {
     }
 
     /// The first degree that is tried: two, if that is not already dearer than all rows exactly.
-    fn first_degree(&self, wanted: &[bool]) -> Option<usize> {
+    fn first_degree(&self, wanted: &[bool]) -> Result<usize, Lacking> {
         let rows = count(wanted);
         if rows == 0 {
-            return None;
+            return Err(Lacking::Certificate(self.options.degree));
         }
         let degree = self.options.degree.min(2);
-        let first = (1..=degree).rev().find(|degree| self.seconds(*degree, rows).is_finite())?;
+        let first = (1..=degree).rev().find(|degree| self.seconds(*degree, rows).is_finite());
+        let first = first.ok_or(Lacking::Monomials(1))?;
         let exact = rows as f64 * self.exact_seconds();
         let dear = self.options.method == Method::Auto && self.seconds(first, rows) > exact;
-        (!dear).then_some(first)
+        if dear { Err(Lacking::Gain(first)) } else { Ok(first) }
     }
 
-    /// The degree that finishes the wanted rows at the least cost; nothing where the exact kernel does.
-    fn next_degree(&self, after: usize, wanted: &[bool], left: &[(usize, Prediction)]) -> Option<usize> {
+    /// The degree that finishes the wanted rows at the least cost, if that is less than the exact kernel's.
+    fn next_degree(&self, after: usize, wanted: &[bool], left: &[(usize, Prediction)]) -> Result<usize, Lacking> {
         let rows = count(wanted);
         let auto = self.options.method == Method::Auto;
         // Who asks for polynomials wants them, unless there is none.
         let exact_row = self.exact_seconds() * if auto { 1.0 } else { 1e9 };
-        let cost = |degree: usize| {
+        // Nothing where it would certify no row; infinite where there are too many monomials.
+        let cost = |degree: usize| -> Option<f64> {
             let covered =
                 left.par_iter().filter(|(index, prediction)| self.would_do(degree, *index, prediction)).count();
             if covered == 0 {
-                return f64::INFINITY;
+                return None;
             }
             // Where listing the monomials is cheap beside using them, those that are left out count.
             let listed = rank(self.channels, degree).is_some_and(|rank| rank <= LISTED);
             let basis = if listed { self.basis(degree, wanted) } else { None };
             let kept = basis.map_or(1.0, |basis| basis.kept() as f64 / basis.full as f64);
-            self.seconds(degree, rows) * kept + (rows - covered) as f64 * exact_row
+            Some(self.seconds(degree, rows) * kept + (rows - covered) as f64 * exact_row)
         };
-        let costs = (after + 1..=self.options.degree).map(|degree| (degree, cost(degree)));
-        let best = costs.filter(|(_, cost)| cost.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1))?;
-        (best.1 < rows as f64 * exact_row).then_some(best.0)
+        let costs = (after + 1..=self.options.degree).filter_map(|degree| Some((degree, cost(degree)?)));
+        let best = costs.min_by(|a, b| a.1.total_cmp(&b.1));
+        match best.ok_or(Lacking::Certificate(self.options.degree))? {
+            (degree, cost) if cost.is_infinite() => Err(Lacking::Monomials(degree)),
+            (degree, cost) if cost >= rows as f64 * exact_row => Err(Lacking::Gain(degree)),
+            (degree, _) => Ok(degree),
+        }
     }
 
     fn would_do(&self, degree: usize, index: usize, prediction: &Prediction) -> bool {

@@ -193,14 +193,28 @@ impl Question {
         let problem = self.problem()?;
         let enough = |degree: &usize| self.range <= MOST_HALF && by_range(*degree, self.range) <= self.tolerance;
         let degree = (1..=MOST_DEGREE).find(enough);
-        let found = Found { degree, rows: problem.rows(), exact: 0, kept: None, range: self.range };
+        let lacking = Lacking::Certificate(MOST_DEGREE);
+        let found = Found { degree, lacking, rows: problem.rows(), exact: 0, kept: None, range: self.range };
         Ok(Plan::new(&problem, calibration, &found))
     }
+}
+
+/// Why a head has no row that polynomials do; of several the last is the one to tell, since it says the most for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lacking {
+    /// None up to this degree certifies the tolerance.
+    Certificate(usize),
+    /// Those of this degree are too many.
+    Monomials(usize),
+    /// Those of this degree are predicted to take longer than the exact kernel, with the rows that they leave to it.
+    Gain(usize),
 }
 
 /// What is known of a problem's polynomials.
 pub(crate) struct Found {
     pub degree: Option<usize>,
+    /// Where there is no degree: why.
+    pub lacking: Lacking,
     /// Rows of all heads.
     pub rows: usize,
     /// Rows that polynomials cannot do.
@@ -227,7 +241,17 @@ impl Plan {
         let (choice, why) = match (found.degree, seconds) {
             (None, _) => (
                 Method::Exact,
-                format!("no polynomial of degree up to {MOST_DEGREE} certifies scores within ±{:.3}", found.range),
+                match found.lacking {
+                    Lacking::Certificate(degree) => {
+                        format!("no polynomial of degree up to {degree} certifies scores within ±{:.3}", found.range)
+                    }
+                    Lacking::Monomials(degree) => {
+                        format!("degree {degree} has more than {MOST_MONOMIALS} monomials in {channels} channels")
+                    }
+                    Lacking::Gain(degree) => {
+                        format!("degree {degree} is predicted to take longer already, whatever it certifies")
+                    }
+                },
             ),
             (Some(degree), None) => (
                 Method::Exact,

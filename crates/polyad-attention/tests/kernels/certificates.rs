@@ -1,7 +1,7 @@
 //! The polynomial method: no certificate is ever beaten, and a tolerance is met or the exact kernel has been used.
 
 use crate::support::{Case, Random, tokens};
-use polyad_attention::polynomial::{EXACT, Method, Options, Outputs, Polynomial, Summary, Tolerance, certified};
+use polyad_attention::polynomial::{EXACT, Method, Options, Outputs, Polynomial, Summary, Tolerance, certified, plan};
 use polyad_attention::{Problem, ScoreForm, reference};
 use polyad_simd::Level;
 use rayon::prelude::*;
@@ -279,4 +279,25 @@ fn moving_states_are_the_dense_form_under_a_mask_and_the_bits_do_not_depend_on_t
         worst(&case, &found, 1.0).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         assert_eq!(tokens(&case.problem, 0), n);
     }
+}
+
+#[test]
+fn a_plan_says_truly_why_the_exact_kernel_is_taken() {
+    let why = |width: usize, scale: f32, method: Method| {
+        let mut case = Case::of(Problem::new(2, 6, width, scale), &mut Random(77));
+        // Scores of a few hundredths to some units, as the scale says, whatever the width.
+        case.q.iter_mut().for_each(|x| *x /= (width as f32).sqrt());
+        let options = Options { method, ..Options::default() };
+        let plan = case.with_inputs(|inputs| plan(&case.problem, inputs, &options, Level::best())).unwrap();
+        assert_eq!((plan.choice, plan.degree.is_some()), (Method::Exact, plan.seconds.is_some()), "{}", plan.why);
+        plan.why
+    };
+    // Six tokens are soonest done exactly, though a polynomial would do.
+    assert_eq!(why(8, 0.02, Method::Auto), "degree 2 is predicted to take longer already, whatever it certifies");
+    let would = why(8, 0.02, Method::Polynomial);
+    assert!(would.starts_with("degree 2 would certify it, but is predicted to take "), "{would}");
+    // C(259, 3) is more than a million; degree 2 certifies none of these.
+    assert_eq!(why(256, 0.1, Method::Polynomial), "degree 3 has more than 1048576 monomials in 256 channels");
+    let far = why(8, 40.0, Method::Polynomial);
+    assert!(far.starts_with("no polynomial of degree up to 8 certifies scores within ±8.000"), "{far}");
 }

@@ -2,7 +2,7 @@
 
 use super::mask::Mask;
 use super::measure::{Likeness, likeness};
-use super::model::{InpaintModel, digest};
+use super::model::{Filled, InpaintModel, digest};
 use super::photograph;
 use crate::error::{Error, Result};
 use image::RgbImage;
@@ -13,18 +13,30 @@ use std::path::{Path, PathBuf};
 const FREE_FORM: u64 = 1000;
 const SQUARE: u64 = 2000;
 
+/// Photographs whose pictures are kept, to be shown: a report of so many stays a few megabytes, and memory does not grow with
+/// the folder.
+pub const SHOWN: usize = 8;
+
 /// One photograph with one hole.
 pub struct Case {
     /// The file.
     pub path: PathBuf,
-    /// The true picture.
+    /// What Laplace's equation comes to.
+    pub harmonic: Likeness,
+    /// What the model comes to.
+    pub model: Likeness,
+    /// Of the first [`SHOWN`] photographs.
+    pub pictures: Option<Pictures>,
+}
+
+/// The pictures of a case.
+pub struct Pictures {
+    /// The true one.
     pub truth: RgbImage,
     /// What is missing.
     pub mask: Mask,
-    /// By Laplace's equation.
-    pub harmonic: (RgbImage, Likeness),
-    /// By the model.
-    pub model: (RgbImage, Likeness),
+    /// Filled by Laplace's equation, and by the model on top of it.
+    pub filled: Filled,
 }
 
 /// What an evaluation comes to.
@@ -54,17 +66,18 @@ pub struct Means {
 pub fn means(cases: &[Case]) -> Means {
     let count = cases.len().max(1) as f64;
     let mean = |of: &dyn Fn(&Case) -> f64| cases.iter().map(of).sum::<f64>() / count;
-    let gain = |case: &Case| case.model.1.psnr - case.harmonic.1.psnr;
+    let gain = |case: &Case| case.model.psnr - case.harmonic.psnr;
     let middle = mean(&gain);
     let variance = mean(&|case| (gain(case) - middle).powi(2)) * count / (count - 1.0).max(1.0);
     Means {
-        harmonic: Likeness { psnr: mean(&|case| case.harmonic.1.psnr), ssim: mean(&|case| case.harmonic.1.ssim) },
-        model: Likeness { psnr: mean(&|case| case.model.1.psnr), ssim: mean(&|case| case.model.1.ssim) },
+        harmonic: Likeness { psnr: mean(&|case| case.harmonic.psnr), ssim: mean(&|case| case.harmonic.ssim) },
+        model: Likeness { psnr: mean(&|case| case.model.psnr), ssim: mean(&|case| case.model.ssim) },
         interval: 1.96 * (variance / count).sqrt(),
     }
 }
 
 /// Fills holes of both kinds in all photographs of a folder that the model has not learnt from, in byte order of names.
+/// In memory are one photograph and those that are shown.
 ///
 /// # Errors
 /// Where the folder has no such photograph.
@@ -76,14 +89,12 @@ pub fn evaluate(folder: &Path, model: &InpaintModel, job: Job<'_>) -> Result<Eva
     for path in paths {
         job.check()?;
         job.reporter().advance(1);
+        let shown = index < SHOWN as u64;
         let case = |truth: &RgbImage, mask: Mask| -> Result<Case> {
             let filled = model.fill(truth, &mask)?;
-            let of = |picture: RgbImage| {
-                let likeness = likeness(truth, &picture, &mask);
-                (picture, likeness)
-            };
-            let (harmonic, model) = (of(filled.harmonic), of(filled.network));
-            Ok(Case { path: path.clone(), truth: truth.clone(), mask, harmonic, model })
+            let [harmonic, model] = [&filled.harmonic, &filled.network].map(|picture| likeness(truth, picture, &mask));
+            let pictures = shown.then(|| Pictures { truth: truth.clone(), mask, filled });
+            Ok(Case { path: path.clone(), harmonic, model, pictures })
         };
         let both = || -> Result<Option<[Case; 2]>> {
             let truth = photograph::read(&path)?;
@@ -113,4 +124,29 @@ pub fn evaluate(folder: &Path, model: &InpaintModel, job: Job<'_>) -> Result<Eva
         )));
     }
     Ok(evaluation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use polyad_nn::hadamard::modulation::inpainting::InpaintingConfig;
+
+    #[test]
+    fn a_folder_of_any_size_keeps_the_pictures_of_a_few() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for index in 0..SHOWN + 3 {
+            let picture = RgbImage::from_fn(66, 66, |x, y| image::Rgb([(x * x) as u8, (y * y) as u8, index as u8]));
+            picture.save(folder.path().join(format!("{index:02}.png"))).expect("written");
+        }
+        let config = InpaintingConfig { widths: vec![16], blocks: 1, ..InpaintingConfig::default() };
+        let network = config.init(&Device::flex()).expect("a network");
+        let model = InpaintModel::new(network, &config, Vec::new(), (0, 0));
+        let evaluation = evaluate(folder.path(), &model, Job::silent()).expect("photographs");
+        for cases in [&evaluation.free_form, &evaluation.square] {
+            let kept: Vec<bool> = cases.iter().map(|case| case.pictures.is_some()).collect();
+            assert_eq!(kept, (0..SHOWN + 3).map(|index| index < SHOWN).collect::<Vec<_>>());
+            assert!(cases.iter().all(|case| case.harmonic.psnr.is_finite()));
+        }
+    }
 }

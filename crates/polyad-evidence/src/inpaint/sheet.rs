@@ -1,6 +1,6 @@
 //! Before and after: pictures side by side, and the report of an evaluation.
 
-use super::evaluate::{Case, Evaluation, Means, means};
+use super::evaluate::{Case, Evaluation, Means, Pictures, means};
 use super::mask::Mask;
 use crate::error::{Error, Result};
 use image::imageops::{FilterType, replace, resize};
@@ -11,8 +11,6 @@ use std::io::Cursor;
 /// Height of the rows of a sheet, and the gap between pictures.
 const ROW: u32 = 161;
 const GAP: u32 = 6;
-/// Photographs on a report, so that it stays a few megabytes.
-const MOST_SHOWN: usize = 8;
 
 /// A picture whose holes are white.
 pub fn with_white_holes(picture: &RgbImage, mask: &Mask) -> RgbImage {
@@ -22,13 +20,14 @@ pub fn with_white_holes(picture: &RgbImage, mask: &Mask) -> RgbImage {
 }
 
 /// What was known, the harmonic fill, the model's, and the truth.
-fn columns(case: &Case) -> [RgbImage; 4] {
-    [with_white_holes(&case.truth, &case.mask), case.harmonic.0.clone(), case.model.0.clone(), case.truth.clone()]
+fn columns(pictures: &Pictures) -> [RgbImage; 4] {
+    let Pictures { truth, mask, filled } = pictures;
+    [with_white_holes(truth, mask), filled.harmonic.clone(), filled.network.clone(), truth.clone()]
 }
 
 /// A row for each case, of pictures side by side.
-pub fn sheet(cases: &[&Case]) -> RgbImage {
-    let row = |case: &&Case| columns(case).map(|picture| scaled(&picture));
+pub fn sheet(cases: &[&Pictures]) -> RgbImage {
+    let row = |case: &&Pictures| columns(case).map(|picture| scaled(&picture));
     let rows: Vec<[RgbImage; 4]> = cases.iter().map(row).collect();
     let width_of = |row: &[RgbImage; 4]| row.iter().map(|picture| picture.width() + GAP).sum::<u32>() + GAP;
     let width = rows.iter().map(width_of).max().unwrap_or(1);
@@ -85,7 +84,7 @@ pub fn report(evaluation: &Evaluation, details: Vec<(String, String)>) -> Result
         rows: cases
             .iter()
             .map(|case| {
-                let (harmonic, model) = (case.harmonic.1, case.model.1);
+                let (harmonic, model) = (case.harmonic, case.model);
                 let numbers = [harmonic.psnr, model.psnr].map(|psnr| format!("{psnr:.2}"));
                 let similar = [harmonic.ssim, model.ssim].map(|ssim| format!("{ssim:.3}"));
                 [name_of(case)].into_iter().chain(numbers).chain(similar).collect()
@@ -94,7 +93,8 @@ pub fn report(evaluation: &Evaluation, details: Vec<(String, String)>) -> Result
         ..Grid::default()
     };
     let pictures = |(name, cases): (&str, &Vec<Case>)| -> Result<Sheet> {
-        let rows = cases.iter().take(MOST_SHOWN).map(thumbnails).collect::<Result<_>>()?;
+        let shown = cases.iter().filter_map(|case| Some((case, case.pictures.as_ref()?)));
+        let rows = shown.map(|(case, pictures)| thumbnails(case, pictures)).collect::<Result<_>>()?;
         Ok(Sheet { title: format!("Before and after, {name}"), rows })
     };
     let mut sheets = Vec::new();
@@ -117,14 +117,14 @@ fn name_of(case: &Case) -> String {
     case.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-fn thumbnails(case: &Case) -> Result<Vec<Thumbnail>> {
+fn thumbnails(case: &Case, pictures: &Pictures) -> Result<Vec<Thumbnail>> {
     let notes = [
         name_of(case),
-        format!("harmonic, {:.2} dB", case.harmonic.1.psnr),
-        format!("model, {:.2} dB", case.model.1.psnr),
+        format!("harmonic, {:.2} dB", case.harmonic.psnr),
+        format!("model, {:.2} dB", case.model.psnr),
         "the true picture".into(),
     ];
-    columns(case)
+    columns(pictures)
         .iter()
         .zip(notes)
         .map(|(picture, name)| Ok(Thumbnail { png: png(&scaled(picture))?, name, note: String::new(), right: None }))
@@ -135,20 +135,18 @@ fn thumbnails(case: &Case) -> Result<Vec<Thumbnail>> {
 mod tests {
     use super::*;
     use crate::inpaint::measure::Likeness;
+    use crate::inpaint::model::Filled;
 
     #[test]
     fn a_sheet_has_a_row_a_case_and_the_page_names_each() {
         let truth = RgbImage::from_pixel(40, 20, Rgb([9, 8, 7]));
         let mask = Mask { width: 40, height: 20, holes: (0..800).map(|at| at < 40).collect() };
         let like = Likeness { psnr: 20.0, ssim: 0.5 };
-        let case = Case {
-            path: "a<b.png".into(),
-            truth: truth.clone(),
-            mask,
-            harmonic: (truth.clone(), like),
-            model: (truth.clone(), Likeness { psnr: 21.0, ..like }),
-        };
-        let picture = sheet(&[&case, &case]);
+        let filled = Filled { harmonic: truth.clone(), network: truth.clone() };
+        let pictures = Pictures { truth, mask, filled };
+        let picture = sheet(&[&pictures, &pictures]);
+        let model = Likeness { psnr: 21.0, ..like };
+        let case = Case { path: "a<b.png".into(), harmonic: like, model, pictures: Some(pictures) };
         assert_eq!(picture.dimensions(), (4 * (322 + GAP) + GAP, 2 * (ROW + GAP) + GAP));
         let evaluation = Evaluation { free_form: vec![case], square: Vec::new(), learnt: 0, failures: Vec::new() };
         let page = report(&evaluation, Vec::new()).expect("pictures").to_html();

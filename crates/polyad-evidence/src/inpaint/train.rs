@@ -156,16 +156,7 @@ pub fn train(folder: &Path, out: &Path, recipe: &InpaintRecipe, resume: bool, jo
         states: &states,
         job,
     };
-    let stored: Option<Stored<Position>> = states.newest()?;
-    let stored = match (stored, resume) {
-        (Some(_), false) => {
-            let folder = states.folder().display();
-            return Err(Error::Invalid(format!(
-                "{folder}: an unfinished run; go on with --resume, or remove the folder"
-            )));
-        }
-        (stored, _) => stored,
-    };
+    let stored: Option<Stored<Position>> = states.begin(resume, job)?;
     let network = run.learn(&config, stored.as_ref())?;
     let model = InpaintModel::new(network.valid(), &config, learnt, (recipe.steps, recipe.seed));
     model.save(out)?;

@@ -1,7 +1,9 @@
 //! The end of an update: shapes that nobody has any more leave, the centre is fixed, the graph is linked.
 
 use super::fault::Outcome;
-use super::record::{CENTRE, STATE, Settings, ShapeRecord, State, decode, encode, id_key, key_id, size_key};
+use super::record::{
+    CENTRE, STATE, Settings, ShapeRecord, State, decode, encode, id_key, key_id, seal, size_key, unseal,
+};
 use super::search::EXACT_BELOW;
 use super::store::Tables;
 use super::writer::{IndexWriter, LIGHT_BATCH};
@@ -54,7 +56,7 @@ impl IndexWriter {
                 return Ok(None);
             }
             let centre = measure_centre(txn, tables, set_width, view_width)?;
-            tables.meta.put(txn, CENTRE, &centre.to_bytes())?;
+            tables.meta.put(txn, CENTRE, &seal(centre.to_bytes()))?;
             Ok(Some(centre))
         })?;
         if let Some(centre) = centre {
@@ -111,7 +113,7 @@ impl IndexWriter {
                     .take(LIGHT_BATCH)
                     .map(|entry| {
                         let (key, bytes) = entry?;
-                        Ok((key_id(key)?, bytes.to_vec()))
+                        Ok((key_id(key)?, unseal(bytes)?.to_vec()))
                     })
                     .collect::<Outcome<_>>()?;
                 for (id, bytes) in &batch {

@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::normalise::{Pose, normalise};
 use crate::read::extension;
 use crate::render::{RenderSettings, fit_photos, render, thumbnail};
-use crate::source::{Kind, Shape, Source, Stamp, walk};
+use crate::source::{Classes, Kind, Shape, Source, Stamp, walk_classes};
 use crate::view_set::ViewSet;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ pub const THUMBNAIL: usize = 128;
 pub struct Folder<'a> {
     path: PathBuf,
     spelled: String,
+    classes: Classes,
     embedder: &'a dyn Embedder,
 }
 
@@ -39,7 +40,12 @@ impl<'a> Folder<'a> {
     /// [`Error::Invalid`] if the path is not UTF-8, as all names in an index are.
     pub fn new(path: &Path, embedder: &'a dyn Embedder) -> Result<Folder<'a>> {
         let spelled = path.to_str().ok_or_else(|| Error::Invalid(format!("{}: not UTF-8", path.display())))?;
-        Ok(Folder { path: path.to_owned(), spelled: spelled.to_owned(), embedder })
+        Ok(Folder { path: path.to_owned(), spelled: spelled.to_owned(), classes: Classes::Unknown, embedder })
+    }
+
+    /// The same, where each folder in it is known to be a class.
+    pub fn of_classes(self) -> Folder<'a> {
+        Folder { classes: Classes::Below, ..self }
     }
 }
 
@@ -55,7 +61,7 @@ impl Library for Folder<'_> {
     }
 
     fn items(&self, job: Job) -> Result<Listing<Source>> {
-        let found = walk(&self.path, job)?;
+        let found = walk_classes(&self.path, self.classes, job)?;
         Ok(Listing { items: found.shapes, failures: found.failures })
     }
 

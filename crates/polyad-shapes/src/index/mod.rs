@@ -35,6 +35,7 @@ pub use folder::{Folder, THUMBNAIL, prepare_shapes};
 pub use memory::MemoryIndex;
 pub use record::Settings;
 pub use search::{EXACT_BELOW, Neighbour, SAME_SIZE, Score, SearchOptions};
+pub use store::is_index;
 pub use update::{Item, Library, Listing, Prepared, Report};
 pub use vote::{class_below, vote};
 pub use writer::IndexWriter;
@@ -44,11 +45,17 @@ use crate::error::{Error, Result};
 use centre::Centre;
 use fault::{Fault, Outcome};
 use heed::{AnyTls, RoTxn, WithoutTls};
-use record::{CENTRE, FORMAT, HEADER, Header, PathRecord, STATE, ShapeRecord, State, decode, id_key};
+use rayon::prelude::*;
+use record::{
+    CENTRE, FORMAT, HEADER, Header, PathRecord, STATE, ShapeRecord, State, decode, from_json, id_key, unseal,
+};
 use search::Shelf;
 use std::ops::Bound;
 use std::path::Path;
 use store::{Store, Tables};
+
+/// Values whose checksums a task looks at: some tens of microseconds.
+const CHECKED: usize = 256;
 
 /// An index, open for questions.
 pub struct Index {
@@ -76,7 +83,7 @@ impl Index {
                 read_settings(&txn, &store.tables)?.ok_or_else(|| Fault::Damaged("its settings are missing".into()))?;
             let (set, view) = (settings.set_width, settings.view_width);
             let centre = match store.tables.meta.get(&txn, CENTRE)? {
-                Some(bytes) => Centre::from_bytes(bytes, set, view)
+                Some(bytes) => Centre::from_bytes(unseal(bytes)?, set, view)
                     .ok_or_else(|| Fault::Damaged("its centre has another width".into()))?,
                 None => measure_centre(&txn, &store.tables, set, view)?,
             };
@@ -161,26 +168,34 @@ impl Snapshot<'_> {
     }
 
     fn shape(&self, id: u32) -> Outcome<ShapeRecord> {
-        decode(self.value(&self.tables.shapes, id, "record")?)
+        from_json(self.value(&self.tables.shapes, id, "record")?)
     }
 
     /// A value that every shape has.
     fn value(&self, table: &store::Table, id: u32, what: &str) -> Outcome<&[u8]> {
+        unseal(self.sealed(table, id, what)?)
+    }
+
+    fn sealed(&self, table: &store::Table, id: u32, what: &str) -> Outcome<&[u8]> {
         table.get(&self.txn, &id_key(id))?.ok_or_else(|| Fault::Damaged(format!("shape {id} has lost its {what}")))
     }
 
     /// Values of all shapes, or of those asked for.
     fn values(&self, table: &store::Table, only: Option<&[u32]>) -> Outcome<Vec<(u32, &[u8])>> {
-        match only {
-            Some(ids) => ids.iter().map(|id| Ok((*id, self.value(table, *id, "vectors")?))).collect(),
+        let sealed: Vec<(u32, &[u8])> = match only {
+            Some(ids) => ids.iter().map(|id| Ok((*id, self.sealed(table, *id, "vectors")?))).collect::<Outcome<_>>()?,
             None => table
                 .iter(&self.txn)?
                 .map(|entry| {
                     let (key, value) = entry?;
                     Ok((record::key_id(key)?, value))
                 })
-                .collect(),
-        }
+                .collect::<Outcome<_>>()?,
+        };
+        // Every search reads all of them, so all threads look whether they are whole.
+        let whole = sealed.into_par_iter().with_min_len(CHECKED).map(|(id, value)| Some((id, record::intact(value)?)));
+        let whole: Option<Vec<_>> = whole.collect();
+        whole.ok_or_else(|| Fault::Damaged("the vectors of a shape are not those that were written".into()))
     }
 }
 
@@ -229,14 +244,14 @@ fn read_settings(txn: &RoTxn<AnyTls>, tables: &Tables) -> Outcome<Option<Setting
         format: u32,
         polyad: String,
     }
-    let version: Version = decode(bytes)?;
+    let version: Version = from_json(bytes)?;
     if version.format != FORMAT {
         return Err(Fault::Other(Error::Index(format!(
-            "made by polyad {} in format {}, this one reads format {FORMAT}",
+            "made by polyad {} in format {}, this one reads format {FORMAT}: build it again in another folder",
             version.polyad, version.format
         ))));
     }
-    Ok(Some(decode::<Header>(bytes)?.settings))
+    Ok(Some(from_json::<Header>(bytes)?.settings))
 }
 
 fn read_state(txn: &RoTxn<AnyTls>, tables: &Tables) -> Outcome<State> {
@@ -247,8 +262,8 @@ fn read_state(txn: &RoTxn<AnyTls>, tables: &Tables) -> Outcome<State> {
 fn measure_centre(txn: &RoTxn<AnyTls>, tables: &Tables, set_width: usize, view_width: usize) -> Outcome<Centre> {
     Centre::measure(
         (set_width, view_width),
-        tables.sets.iter(txn)?.map(|entry| Ok(entry?.1)),
-        tables.views.iter(txn)?.map(|entry| Ok(entry?.1)),
+        tables.sets.iter(txn)?.map(|entry| unseal(entry?.1)),
+        tables.views.iter(txn)?.map(|entry| unseal(entry?.1)),
     )
 }
 

@@ -1,4 +1,8 @@
 //! What the tables hold, as values, and how they are written as bytes.
+//!
+//! Whatever a shape or a path is read from is sealed: its CRC-32 stands behind it, so that a byte that a disk has changed is
+//! noticed when the value is read. Left out are keys and bare ids, the graph, which only proposes, and the header, which
+//! must be readable whatever the version.
 
 use super::fault::{Fault, Outcome};
 use crate::source::Stamp;
@@ -84,7 +88,7 @@ impl ShapeRecord {
 }
 
 /// Version of the tables.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// This program's version.
 pub(super) const POLYAD: &str = env!("CARGO_PKG_VERSION");
 
@@ -94,12 +98,45 @@ pub(super) const STATE: &[u8] = b"state";
 pub(super) const CENTRE: &[u8] = b"centre";
 pub(super) const ROOTS: &[u8] = b"roots";
 
-pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("records have string keys and no failing serialiser")
 }
 
-pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Outcome<T> {
+pub(super) fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Outcome<T> {
     serde_json::from_slice(bytes).map_err(|e| Fault::Damaged(format!("a record cannot be read ({e})")))
+}
+
+/// A record as sealed JSON.
+pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    seal(to_json(value))
+}
+
+/// The inverse of [`encode`].
+pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Outcome<T> {
+    from_json(unseal(bytes)?)
+}
+
+/// A value with its checksum behind it.
+pub(super) fn seal(mut value: Vec<u8>) -> Vec<u8> {
+    value.extend(checksum(&value).to_le_bytes());
+    value
+}
+
+/// The value that was sealed; refused where it is another one now.
+pub(super) fn unseal(bytes: &[u8]) -> Outcome<&[u8]> {
+    intact(bytes).ok_or_else(|| Fault::Damaged("a value is not the one that was written".into()))
+}
+
+/// As [`unseal`], for those who look at many.
+pub(super) fn intact(bytes: &[u8]) -> Option<&[u8]> {
+    let (value, sum) = bytes.split_last_chunk()?;
+    (checksum(value) == u32::from_le_bytes(*sum)).then_some(value)
+}
+
+fn checksum(value: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(value);
+    crc.sum()
 }
 
 /// The key of a path.
@@ -186,6 +223,19 @@ mod tests {
             let back: ShapeRecord = decode(&encode(&record)).unwrap();
             assert_eq!(back.diagonal().map(f64::to_bits), Some(d.to_bits()));
         }
+    }
+
+    #[test]
+    fn a_sealed_value_comes_back_and_no_flipped_bit_goes_unnoticed() {
+        let value = b"numbers".to_vec();
+        let sealed = seal(value.clone());
+        assert_eq!(unseal(&sealed).unwrap(), value);
+        for bit in 0..8 * sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(intact(&flipped).is_none(), "bit {bit}");
+        }
+        assert!((0..sealed.len()).all(|length| intact(&sealed[..length]).is_none()));
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! | `places` | shape id, digest of the path | nothing |
 //! | `graph` | hannoy's | hannoy's |
 //!
-//! Numbers in keys are big endian, so that LMDB sorts them; in values little endian.
+//! Numbers in keys are big endian, so that LMDB sorts them; in values little endian. Values of `paths`, `shapes`, `sets`,
+//! `views`, `thumbnails` and, but for the settings, `meta` end in their CRC-32: see [`record`](super::record).
 //!
 //! LMDB maps the data file, so a file that was cut short would end the process with SIGBUS on the first page that
 //! is missing. [`Store::open`] therefore compares the last page in use with the file's length. That comparison
@@ -203,6 +204,11 @@ fn open_env(folder: &Path, size: usize, flags: EnvFlags) -> Outcome<Env<WithoutT
     // The only flag passed is READ_ONLY, which takes rights away.
     let env = unsafe { options.flags(flags).open(folder) };
     Ok(env?)
+}
+
+/// Whether a folder is an index, be it damaged.
+pub fn is_index(folder: &Path) -> bool {
+    folder.join(DATA).is_file()
 }
 
 /// Length of the data file; `None` where there is none. One that cannot even hold LMDB's two heads is damaged.

@@ -14,7 +14,7 @@ use super::centre::Centre;
 use super::fault::{Fault, Outcome};
 use super::record::{
     Content, FORMAT, HEADER, Header, POLYAD, PathRecord, STATE, Settings, ShapeRecord, State, decode, encode,
-    floats_to_bytes, id_key, key_id, path_key, place_key, size_key, views_to_bytes,
+    floats_to_bytes, id_key, key_id, path_key, place_key, seal, size_key, to_json, views_to_bytes,
 };
 use super::store::{Store, Tables};
 use super::update::{Item, Library, Prepared, Report};
@@ -116,7 +116,7 @@ impl IndexWriter {
             // Written anew, since the model's file may have moved.
             if let Some(asked) = settings {
                 let header = Header { format: FORMAT, polyad: POLYAD.into(), settings: asked.clone() };
-                tables.meta.put(txn, HEADER, &encode(&header))?;
+                tables.meta.put(txn, HEADER, &to_json(&header))?;
             }
             Ok(())
         })?;
@@ -364,9 +364,8 @@ fn put_shape(
     let set = floats_to_bytes(&prepared.embedding.set);
     tables.contents.put(txn, &hash, &key)?;
     tables.shapes.put(txn, &key, &encode(&record))?;
-    tables.sets.put(txn, &key, &set)?;
-    tables.views.put(txn, &key, &views_to_bytes(&prepared.embedding.views))?;
-    tables.thumbnails.put(txn, &key, &prepared.thumbnail)?;
+    tables.views.put(txn, &key, &seal(views_to_bytes(&prepared.embedding.views)))?;
+    tables.thumbnails.put(txn, &key, &seal(prepared.thumbnail.clone()))?;
     if let Some(diagonal) = record.diagonal() {
         tables.sizes.put(txn, &size_key(diagonal, id), &[])?;
     }
@@ -374,6 +373,7 @@ fn put_shape(
         graph::add(txn, tables.graph, id, centre, &set)?;
         state.graph_ready = false;
     }
+    tables.sets.put(txn, &key, &seal(set))?;
     Ok(id)
 }
 

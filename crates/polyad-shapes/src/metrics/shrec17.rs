@@ -2,7 +2,8 @@
 //!
 //! 1. The truth is a table `id,synsetId,subSynsetId,modelId,split`. A list is a file named by its query; in each line the
 //!    text before the first space is an id, and empty lines are skipped. Ids of lists (and only those) are padded on the
-//!    left with `0` to six characters; of longer ones the last six count.
+//!    left with `0` to six characters; of longer ones the last six count. The evaluator looks at nothing else; here a line
+//!    that is no id, alone or with numbers after it, is refused, since its file is no list.
 //! 2. Of a list the first 1,000 lines are kept, then repeats dropped, then ids that are unknown or of another split.
 //! 3. The query stays in its own list, and among the shapes that ought to be found.
 //! 4. Gain: 3 same subclass, 2 the result's subclass is the query's class, 1 same class, 0 other. A hit has gain > 0.
@@ -28,6 +29,8 @@ use std::path::{Path, PathBuf};
 const CUT: usize = 1_000;
 /// Characters of an id.
 const ID_LENGTH: usize = 6;
+/// Characters of a wrong line that a message shows.
+const LINE_SHOWN: usize = 40;
 /// Largest table of truths that is read: SHREC'17's own has 4 MB.
 const TRUTH_CAP: u64 = 1 << 30;
 /// Largest list that is read: 1,000 lines need some 20 kB.
@@ -85,7 +88,7 @@ impl Serialize for Scores {
 /// `SPLIT_perturbed/`). `truth` may be gzipped (`.gz`).
 ///
 /// # Errors
-/// A path that cannot be read, a broken table (with the line), a split that the table lacks, or no list of the split.
+/// A path that cannot be read, a broken table or list (with the line), a split that the table lacks, or no list of the split.
 pub fn score(lists: &Path, truth: &Path, split: &str) -> Result<Scores> {
     let text = read_truth(truth)?;
     let table = Truth::parse(&text).map_err(|e| e.in_file(truth.display().to_string()))?;
@@ -247,12 +250,31 @@ fn list_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 /// Rules 1 and 2, but for the ids that are unknown.
 fn read_list(path: &Path) -> Result<Vec<String>> {
     let bytes = read_capped(path, File::open(path).map_err(|e| Error::io(path, e))?, LIST_CAP)?;
-    // Bytes that are no text cannot be an id, so they may as well become replacement characters.
+    // What is no text becomes replacement characters, which no id has.
     let text = String::from_utf8_lossy(&bytes);
-    let lines = text.lines().filter(|line| !line.is_empty()).take(CUT);
-    let mut seen = HashSet::new();
-    let ids = lines.map(|line| padded(line.split(' ').next().unwrap_or_default()));
-    Ok(ids.filter(|id| seen.insert(id.clone())).collect())
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty()).take(CUT);
+    let (mut ids, mut seen) = (Vec::new(), HashSet::new());
+    for (index, line) in lines {
+        let id =
+            padded(id_of(line).map_err(|problem| {
+                Error::malformed(At::Line(index + 1), problem).in_file(path.display().to_string())
+            })?);
+        if seen.insert(id.clone()) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The id that a line of a list begins with.
+fn id_of(line: &str) -> Result<&str, String> {
+    let (id, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let is_id = !id.is_empty() && id.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+    if is_id && rest.split_ascii_whitespace().all(|number| number.parse::<f64>().is_ok()) {
+        return Ok(id);
+    }
+    let shown: String = line.chars().take(LINE_SHOWN).collect();
+    Err(format!("{shown:?} is no line of a list: an id, or an id, a space and a number"))
 }
 
 fn padded(id: &str) -> String {

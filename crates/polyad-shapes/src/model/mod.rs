@@ -126,12 +126,9 @@ impl Model {
     /// All classes of each shape with their probabilities, the most probable first.
     pub fn predict(&self, shapes: &[ViewSet]) -> Result<Vec<Vec<(String, f32)>>> {
         let classes = self.classes()?;
-        let rank = |logits: Vec<f32>| {
-            let mut ranked: Vec<(String, f32)> = classes.iter().cloned().zip(softmax(&logits)).collect();
-            ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-            ranked
-        };
-        Ok(self.logits(shapes)?.into_iter().map(rank).collect())
+        let named =
+            |logits: Vec<f32>| ranked(&logits).into_iter().map(|(class, p)| (classes[class].clone(), p)).collect();
+        Ok(self.logits(shapes)?.into_iter().map(named).collect())
     }
 }
 
@@ -140,6 +137,14 @@ fn first_names(names: &[String]) -> String {
     const SHOWN: usize = 6;
     let shown = names[..names.len().min(SHOWN)].join(", ");
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}
+
+/// The classes of a shape with these [`logits`](Model::logits), as places among them, each with its probability; the most
+/// probable first.
+pub fn ranked(logits: &[f32]) -> Vec<(usize, f32)> {
+    let mut ranked: Vec<(usize, f32)> = softmax(logits).into_iter().enumerate().collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ranked
 }
 
 /// Probabilities from scores.

@@ -21,9 +21,22 @@ fn folder_and_file(name: &str) -> (&str, &str) {
     name.rsplit_once('/').unwrap_or(("", name))
 }
 
+/// What is known of the folders below the one that is walked. Pictures in a class are grouped by name, those in any other
+/// folder are one shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Classes {
+    /// Nothing: a folder is taken for a class where its pictures are numbered under several names, unless the one that it
+    /// is in is one.
+    Unknown,
+    /// The folder that is walked is a class, and those below it are none.
+    Root,
+    /// The folders directly below the one that is walked are classes.
+    Below,
+}
+
 /// Groups the files below a folder, given by their paths relative to it in byte order. The order stays: a
 /// group stands where its first file does.
-pub fn group(names: &[String], textures: &Textures) -> Vec<Found> {
+pub fn group(names: &[String], textures: &Textures, classes: Classes) -> Vec<Found> {
     let meshes: BTreeSet<(&str, &str)> =
         names.iter().filter(|name| is_mesh(name)).map(|name| (folder_and_file(name).0, stem(name))).collect();
     let with_other_shapes: BTreeSet<&str> =
@@ -36,6 +49,19 @@ pub fn group(names: &[String], textures: &Textures) -> Vec<Found> {
             || meshes.contains(&(folder, stem(stem(name))))
     };
 
+    let several = match classes {
+        Classes::Unknown => folders_of_several(names.iter().filter(|name| is_photo(name) && !belongs(name))),
+        Classes::Root | Classes::Below => BTreeSet::new(),
+    };
+    // The folder that is walked, and splits, are as good as classes: they are no shapes. One below a class is a shape.
+    let by_name = |folder: &str| {
+        folder.is_empty()
+            || SPLITS.contains(&folder_and_file(folder).1)
+            || with_other_shapes.contains(folder)
+            || (several.contains(folder) && !several.contains(folder_and_file(folder).0))
+            || (classes == Classes::Below && !folder.contains('/'))
+    };
+
     let mut found = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for name in names {
@@ -45,8 +71,7 @@ pub fn group(names: &[String], textures: &Textures) -> Vec<Found> {
             found.push(Found::Archive(name.clone()));
         } else if is_photo(name) && !belongs(name) {
             let folder = folder_and_file(name).0;
-            let is_split = SPLITS.contains(&folder_and_file(folder).1);
-            let whole_folder = !folder.is_empty() && !is_split && !with_other_shapes.contains(folder);
+            let whole_folder = !by_name(folder);
             let shared = if whole_folder { folder } else { shared_name(name) };
             // A folder and the pictures beside it may be called alike: the slash keeps them apart.
             let key = if whole_folder { format!("{folder}/") } else { shared.to_owned() };
@@ -65,6 +90,19 @@ pub fn group(names: &[String], textures: &Textures) -> Vec<Found> {
         }
     }
     found
+}
+
+/// The folders whose pictures are numbered under more than one name, as `mug_1.png` and `cup_1.png` are.
+fn folders_of_several<'a>(pictures: impl Iterator<Item = &'a String>) -> BTreeSet<&'a str> {
+    let mut shared: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for picture in pictures {
+        let common = shared_name(picture);
+        let ending = stem(picture).rsplit_once('_').map_or("", |(_, ending)| ending);
+        if common != picture && !ending.is_empty() && ending.bytes().all(|byte| byte.is_ascii_digit()) {
+            shared.entry(folder_and_file(picture).0).or_default().insert(common);
+        }
+    }
+    shared.into_iter().filter(|(_, names)| names.len() > 1).map(|(folder, _)| folder).collect()
 }
 
 fn is_archive(name: &str) -> bool {

@@ -4,9 +4,10 @@
 //! what cannot be. Folders and archives are gone through in byte order, so the list is the same everywhere.
 //!
 //! - A mesh file is a shape, compressed by gzip or not; so is each mesh in a `.zip`, in its folders too.
-//! - Pictures (PNG, JPEG) are views. A folder below the one named, whose files are all pictures, is one shape
-//!   (unless it is called `train`, `test` or `val`). Elsewhere pictures that share the name before the last
-//!   `_` are one shape.
+//! - Pictures (PNG, JPEG) are views. In a class, in the folder named, in one called `train`, `test` or `val`, and beside
+//!   meshes, pictures that share the name before the last `_` are one shape. Any other folder of pictures is one shape.
+//!   What is a class is known ([`Classes`]), or seen: a folder whose pictures are numbered under several names, unless it
+//!   lies in such a one.
 //! - Pictures that belong to a mesh are no shapes: textures that an `.mtl` or `.gltf` names, and previews that
 //!   are called like a mesh beside them.
 //! - Files of other kinds, hidden ones, and `__MACOSX` are passed over.
@@ -15,6 +16,8 @@ mod archive;
 mod group;
 mod photo;
 mod textures;
+
+pub use group::Classes;
 
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -85,7 +88,7 @@ pub struct Failure {
 pub struct Walk {
     /// The shapes, in byte order of their folders and names.
     pub shapes: Vec<Source>,
-    /// What could not be opened.
+    /// What could not be opened, in the same order.
     pub failures: Vec<Failure>,
 }
 
@@ -95,13 +98,23 @@ pub struct Walk {
 /// found is a failure. Contents of meshes are not read yet.
 ///
 /// # Errors
-/// [`Error::Io`] where the path itself does not exist or cannot be opened, [`Error::Cancelled`].
+/// [`Error::Io`] where the path itself does not exist, cannot be opened or is neither a file nor a folder,
+/// [`Error::Cancelled`].
 pub fn walk(path: &Path, job: Job) -> Result<Walk> {
+    walk_classes(path, Classes::Unknown, job)
+}
+
+/// [`walk`], where it is known which folders are classes.
+///
+/// # Errors
+/// Those of [`walk`].
+pub fn walk_classes(path: &Path, classes: Classes, job: Job) -> Result<Walk> {
     let shown = name_of(path).ok_or_else(|| Error::Invalid(format!("{}: the name is not UTF-8", path.display())))?;
     let mut found = Walk::default();
     match std::fs::metadata(path) {
-        Ok(about) if about.is_dir() => walk_folder(path, shown, job, &mut found)?,
-        Ok(_) if extension(shown) == "zip" => walk_archive(shown, job, &mut found)?,
+        Ok(about) if about.is_dir() => walk_folder(path, shown, classes, job, &mut found)?,
+        Ok(about) if !about.is_file() => return Err(not_a_file(shown)),
+        Ok(_) if extension(shown) == "zip" => walk_archive(shown, classes, job, &mut found)?,
         Ok(_) => {
             let kind = if photo::is_photo(shown) { Kind::Photos } else { Kind::Mesh };
             found.shapes.push(Source { path: shown.into(), kind, archive: None, files: vec![shown.into()] });
@@ -109,7 +122,7 @@ pub fn walk(path: &Path, job: Job) -> Result<Walk> {
         Err(error) => {
             let archive = path.ancestors().skip(1).find(|outer| outer.is_file() && is_zip(outer));
             let Some(archive) = archive.and_then(name_of) else { return Err(Error::io(path, error)) };
-            walk_archive(archive, job, &mut found)?;
+            walk_archive(archive, classes, job, &mut found)?;
             let inside =
                 |name: &str| name.strip_prefix(shown).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             found.shapes.retain(|source| inside(&source.path));
@@ -119,6 +132,7 @@ pub fn walk(path: &Path, job: Job) -> Result<Walk> {
             }
         }
     }
+    found.failures.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
     Ok(found)
 }
 
@@ -135,7 +149,7 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || name == "__MACOSX"
 }
 
-fn walk_folder(folder: &Path, shown: &str, job: Job, found: &mut Walk) -> Result<()> {
+fn walk_folder(folder: &Path, shown: &str, classes: Classes, job: Job, found: &mut Walk) -> Result<()> {
     let mut names = Vec::new();
     let entries = WalkDir::new(folder)
         .follow_links(true)
@@ -162,7 +176,7 @@ fn walk_folder(folder: &Path, shown: &str, job: Job, found: &mut Walk) -> Result
     }
     let prefix = format!("{}/", shown.trim_end_matches('/'));
     let textures = textures::named(&names, |name| read_file(&format!("{prefix}{name}")));
-    for group in group(&names, &textures) {
+    for group in group(&names, &textures, classes) {
         job.check()?;
         match group {
             Found::Shape { path, kind, files } => found.shapes.push(Source {
@@ -173,7 +187,7 @@ fn walk_folder(folder: &Path, shown: &str, job: Job, found: &mut Walk) -> Result
             }),
             Found::Archive(name) => {
                 let name = format!("{prefix}{name}");
-                if let Err(error) = walk_archive(&name, job, found) {
+                if let Err(error) = walk_archive(&name, Classes::Unknown, job, found) {
                     found.fail_with(name, error)?;
                 }
             }
@@ -182,7 +196,7 @@ fn walk_folder(folder: &Path, shown: &str, job: Job, found: &mut Walk) -> Result
     Ok(())
 }
 
-fn walk_archive(archive: &str, job: Job, found: &mut Walk) -> Result<()> {
+fn walk_archive(archive: &str, classes: Classes, job: Job, found: &mut Walk) -> Result<()> {
     let mut open = Archive::open(archive)?;
     let mut names = Vec::new();
     for member in open.members() {
@@ -196,7 +210,7 @@ fn walk_archive(archive: &str, job: Job, found: &mut Walk) -> Result<()> {
     names.sort_by(|a, b| a.split('/').cmp(b.split('/')));
     names.dedup();
     let textures = textures::named(&names, |name| open.read(name));
-    for group in group(&names, &textures) {
+    for group in group(&names, &textures, classes) {
         match group {
             Found::Shape { path, kind, files } => {
                 let path = format!("{archive}/{path}");
@@ -227,7 +241,15 @@ impl Walk {
     }
 }
 
+fn not_a_file(path: &str) -> Error {
+    Error::io(path, std::io::Error::other("neither a file nor a folder"))
+}
+
+/// Reads a file. Pipes and devices are refused: they may never end.
 fn read_file(path: &str) -> Result<Vec<u8>> {
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(not_a_file(path));
+    }
     std::fs::read(path).map_err(|error| Error::io(path, error))
 }
 

@@ -28,7 +28,11 @@ impl Tree {
 
     /// Shapes and failures, without the folder's own path.
     fn walk(&self, name: &str) -> (Vec<String>, Vec<(String, String)>) {
-        let found = walk(&self.at(name), Job::silent()).unwrap();
+        self.walk_classes(name, Classes::Unknown)
+    }
+
+    fn walk_classes(&self, name: &str, classes: Classes) -> (Vec<String>, Vec<(String, String)>) {
+        let found = walk_classes(&self.at(name), classes, Job::silent()).unwrap();
         let short = |path: &str| path.strip_prefix(&format!("{}/", self.0.path().display())).unwrap().to_owned();
         let shapes = found.shapes.iter().map(|source| short(&source.path)).collect();
         (shapes, found.failures.into_iter().map(|failure| (short(&failure.path), failure.error)).collect())
@@ -150,6 +154,63 @@ fn photographs_are_grouped_by_folder_or_by_name() {
         ["lib/chair/front.png", "lib/chair/side_1.png"],
         "the named folder is no shape"
     );
+}
+
+#[test]
+fn a_folder_of_pictures_numbered_under_several_names_is_a_class_wherever_it_is_looked_at_from() {
+    let p = png(2, 2);
+    let tree = Tree::new(&[
+        ("lib/mug/a_001.png", &p),
+        ("lib/mug/a_002.png", &p),
+        ("lib/mug/b_001.png", &p),
+        ("lib/mug/c.png", &p),
+        ("lib/mug/d/front_1.png", &p),
+        ("lib/mug/d/side_1.png", &p),
+        ("lib/cup/one_1.png", &p),
+        ("lib/cup/one_2.png", &p),
+        ("lib/pot/from the left.png", &p),
+        ("lib/pot/from_above.png", &p),
+        ("views.zip", &zip(&[("mug/a_1.png", &p), ("mug/b_1.png", &p), ("pot/x_1.png", &p), ("pot/x_2.png", &p)])),
+    ]);
+    let mug = ["lib/mug/a", "lib/mug/b_001.png", "lib/mug/c.png", "lib/mug/d"];
+    assert_eq!(tree.walk("lib").0, [&["lib/cup"][..], &mug, &["lib/pot"]].concat());
+    assert_eq!(tree.walk("lib/mug").0, mug);
+    assert_eq!(tree.walk("views.zip").0, ["views.zip/mug/a_1.png", "views.zip/mug/b_1.png", "views.zip/pot"]);
+    assert_eq!(tree.walk("lib/mug/d").0, ["lib/mug/d/front_1.png", "lib/mug/d/side_1.png"], "a folder that is named");
+    // Where it is known what the classes are, names need not tell.
+    assert_eq!(tree.walk_classes("lib/mug", Classes::Root).0, mug);
+    let pot = ["lib/pot/from the left.png", "lib/pot/from_above.png"];
+    assert_eq!(tree.walk_classes("lib", Classes::Below).0, [&["lib/cup/one"][..], &mug, &pot].concat());
+}
+
+#[test]
+fn refused_members_are_listed_in_byte_order_with_the_others() {
+    let inner = zip(&[("x.off", OFF.as_bytes())]);
+    let archive =
+        zip(&[("z/deep.zip", &inner), ("../b.off", OFF.as_bytes()), ("a.zip", &inner), ("../a.off", OFF.as_bytes())]);
+    let tree = Tree::new(&[("set.zip", &archive)]);
+    let failed: Vec<String> = tree.walk("set.zip").1.into_iter().map(|(path, _)| path).collect();
+    assert_eq!(failed, ["set.zip/../a.off", "set.zip/../b.off", "set.zip/a.zip", "set.zip/z/deep.zip"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_neither_a_file_nor_a_folder_is_refused_rather_than_waited_for() {
+    let named = br#"{"asset":{"version":"2.0"},"scenes":[{"nodes":[0]}],"nodes":[{"mesh":0}],
+        "meshes":[{"primitives":[{"attributes":{"POSITION":0}}]}],
+        "accessors":[{"bufferView":0,"componentType":5126,"count":3,"type":"VEC3"}],
+        "bufferViews":[{"buffer":0,"byteLength":36}],"buffers":[{"byteLength":36,"uri":"pipe.bin"}]}"#;
+    let tree = Tree::new(&[("lib/a.off", OFF.as_bytes()), ("lib/s.gltf", named)]);
+    for name in ["lib/pipe.off", "lib/pipe.bin", "pipe.zip"] {
+        assert!(std::process::Command::new("mkfifo").arg(tree.at(name)).status().unwrap().success());
+    }
+    assert_eq!(tree.walk("lib").0, ["lib/a.off", "lib/s.gltf"], "pipes in a folder are passed over");
+    for name in ["lib/pipe.off", "pipe.zip"] {
+        let error = walk(&tree.at(name), Job::silent()).unwrap_err().to_string();
+        assert_eq!(error, format!("{}: neither a file nor a folder", tree.at(name).display()));
+    }
+    let error = tree.only("lib/s.gltf").load().unwrap_err().to_string();
+    assert!(error.contains("pipe.bin") && error.contains("neither a file nor a folder"), "{error}");
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! validation: it alone chooses the model.
 
 use crate::error::{Error, Result};
+use crate::index::is_index;
 use crate::job::Job;
 use crate::random::Random;
-use crate::source::{Failure, Source, walk};
+use crate::source::{Classes, Failure, Source, walk_classes};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -110,7 +111,7 @@ impl Dataset {
     }
 
     fn walk(&mut self, dir: &Path, job: Job) -> Result<Vec<Source>> {
-        let mut found = walk(dir, job)?;
+        let mut found = walk_classes(dir, Classes::Root, job)?;
         self.failures.append(&mut found.failures);
         Ok(found.shapes)
     }
@@ -134,13 +135,13 @@ fn name_of(dir: &Path) -> Result<String> {
     name.map(str::to_owned).ok_or_else(|| Error::Invalid(format!("{}: the name is not UTF-8", dir.display())))
 }
 
-/// The folders in a folder, hidden ones aside, in byte order of their names.
+/// The folders in a folder, hidden ones and indices aside, in byte order of their names.
 fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|error| Error::io(dir, error))? {
         let entry = entry.map_err(|error| Error::io(dir, error))?;
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !hidden && entry.path().is_dir() {
+        if !hidden && entry.path().is_dir() && !is_index(&entry.path()) {
             found.push(entry.path());
         }
     }
@@ -193,6 +194,18 @@ mod tests {
         assert_eq!((data.split("test").expect("test").len(), data.validation.len()), (8, 2));
         assert_eq!(names(&open(7).validation), names(&data.validation));
         assert_ne!(names(&open(8).split("test").expect("test")), names(&data.split("test").expect("test")));
+    }
+
+    #[test]
+    fn views_are_grouped_by_name_in_a_class_and_an_index_is_no_class() {
+        let root = tree(&["a/x_1.png", "a/x_2.png", "a/y_1.png", "a/z/front_1.png", "a/z/side_1.png", "b/only_1.png"]);
+        std::fs::create_dir(root.path().join("index")).expect("a folder");
+        std::fs::write(root.path().join("index/data.mdb"), "").expect("a file");
+        let data = Dataset::open(root.path(), 0, Job::silent()).expect("a data set");
+        assert_eq!(data.classes, ["a", "b"]);
+        let mut all = data.all();
+        all.sort_by(|a, b| a.source.path.cmp(&b.source.path));
+        assert_eq!(names(&all), ["x", "y_1.png", "z", "only_1.png"]);
     }
 
     #[test]

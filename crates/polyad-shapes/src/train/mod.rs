@@ -72,11 +72,7 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result<Trained> {
     let mut recipe = Recipe::new(options)?;
     let states = States::of(out);
-    let stored: Option<Stored<Position>> = states.newest()?;
-    if stored.is_some() && !options.resume {
-        let folder = states.folder().display();
-        return Err(Error::Invalid(format!("{folder}: an unfinished run; go on with --resume, or remove the folder")));
-    }
+    let stored: Option<Stored<Position>> = states.begin(options.resume, job)?;
     let data = Dataset::open(dir, recipe.seed, job)?;
     data.check_trainable()?;
     recipe.architecture.classes = Some(data.classes.len());
@@ -270,29 +266,19 @@ fn digest(data: &Dataset) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// Refuses to go on with another recipe or other shapes, naming what differs.
+/// Refuses to go on with another recipe or other shapes, naming what differs. Options come first: the seed decides which shapes
+/// are learnt from, and a recipe knows how many classes they have.
 fn check_same(stored: &Position, recipe: &Recipe, shapes: &str, folder: &Path) -> Result<()> {
-    let refuse = |what: String| {
-        let folder = folder.display();
-        Err(Error::Invalid(format!("{folder}: that run {what}; resume it as it was begun, or remove the folder")))
+    let options = recipe.differences(&stored.recipe);
+    let what = if !options.is_empty() {
+        format!("had other options ({})", options.join("; "))
+    } else if stored.shapes != shapes {
+        "had other shapes".to_owned()
+    } else if stored.recipe != *recipe {
+        "had another recipe, of another version of polyad".to_owned()
+    } else {
+        return Ok(());
     };
-    if stored.shapes != shapes {
-        return refuse("had other shapes".into());
-    }
-    let json = |recipe: &Recipe| serde_json::to_value(recipe).map_err(|error| Error::Model(error.to_string()));
-    match difference("", &json(&stored.recipe)?, &json(recipe)?) {
-        Some((name, was, is)) => refuse(format!("had {name} {was}, not {is}")),
-        None => Ok(()),
-    }
-}
-
-/// The first place where two values differ.
-fn difference(name: &str, a: &serde_json::Value, b: &serde_json::Value) -> Option<(String, String, String)> {
-    match (a.as_object(), b.as_object()) {
-        (Some(a), Some(b)) => a.iter().find_map(|(key, value)| {
-            let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-            difference(&name, value, b.get(key).unwrap_or(&serde_json::Value::Null))
-        }),
-        _ => (a != b).then(|| (name.to_owned(), a.to_string(), b.to_string())),
-    }
+    let folder = folder.display();
+    Err(Error::Invalid(format!("{folder}: that run {what}; resume it as it was begun, or remove the folder")))
 }

@@ -96,6 +96,9 @@ impl Schedule {
 /// All that decides the outcome of a run, together with the shapes. It travels in the model and guards resumption.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
+    /// The published schedule instead of ours.
+    #[serde(default)]
+    pub paper: bool,
     /// Sizes of the network; the classes are filled in when the shapes are known.
     pub architecture: VsFormerConfig,
     /// A model to begin with.
@@ -190,6 +193,40 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The options that another recipe was asked for with, where they differ: what was said then, and now. They may all be the
+    /// same though the recipes are not, if another version of polyad made one.
+    pub(super) fn differences(&self, then: &Recipe) -> Vec<String> {
+        fn switch(on: bool) -> String {
+            if on { "on" } else { "off" }.into()
+        }
+        let options = [
+            ("recipe", (|recipe| if recipe.paper { "paper" } else { "default" }.into()) as fn(&Recipe) -> String),
+            ("initializer", |recipe| match &recipe.begin {
+                Some(path) => path.display().to_string(),
+                None => recipe.architecture.backbone.to_string(),
+            }),
+            ("freeze", |recipe| switch(recipe.freeze)),
+            ("views", |recipe| recipe.render.views.clone()),
+            ("size", |recipe| recipe.render.size.to_string()),
+            ("style", |recipe| format!("{:?}", recipe.render.style).to_lowercase()),
+            ("frame", |recipe| format!("{:?}", recipe.render.frame).to_lowercase()),
+            ("rotations", |recipe| recipe.rotations.to_string()),
+            ("layers", |recipe| recipe.architecture.layers.to_string()),
+            ("heads", |recipe| recipe.architecture.heads.to_string()),
+            ("dim", |recipe| recipe.architecture.dim.to_string()),
+            ("order", |recipe| recipe.architecture.order.to_string()),
+            ("qk-norm", |recipe| switch(recipe.architecture.qk_norm)),
+            ("bfloat16", |recipe| switch(recipe.bfloat16)),
+            ("stage1-epochs", |recipe| recipe.stage1.epochs.to_string()),
+            ("epochs", |recipe| (recipe.stage2.epochs + recipe.refining.epochs).to_string()),
+            ("seed", |recipe| recipe.seed.to_string()),
+        ];
+        let said = options.into_iter().map(|(name, of)| (name, of(then), of(self)));
+        said.filter(|(_, then, now)| then != now)
+            .map(|(name, then, now)| format!("--{name} {then} then, {now} now"))
+            .collect()
+    }
+
     /// Small pictures of turned shapes; stage 2 on features that stage 1 has made. Weight decay is strong: on psb40, with a
     /// quarter of the shapes held out, ten times as much as usual took the mAP of plain features from .57 to .61.
     fn ours(begin: &Begin) -> Self {
@@ -199,6 +236,7 @@ impl Recipe {
         // Weights that see already are moved less.
         let (epochs, rate) = if begin.model.is_some() { (1, 0.02) } else { (8, 0.05) };
         Recipe {
+            paper: false,
             architecture: network,
             begin: None,
             freeze: false,
@@ -226,6 +264,7 @@ impl Recipe {
     /// graphics cards made 2,400 views and 450 shapes; the rates are theirs all the same.
     fn paper(begin: &Begin) -> Self {
         Recipe {
+            paper: true,
             architecture: begin.architecture(),
             begin: None,
             freeze: false,

@@ -61,6 +61,10 @@ pub enum InpaintCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad inpaint train photographs --out fill.model
+  polyad inpaint train photographs --out fill.model --kind partial --steps 4000 --resume")]
 pub struct InpaintTrainArgs {
     /// Folder of photographs, PNG or JPEG; those at the end, in byte order of names, are left for testing
     pub folder: PathBuf,
@@ -91,6 +95,11 @@ pub struct InpaintTrainArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad inpaint run scratched.png --model fill.model --mask mask.png --out whole.png
+
+The mask is as large as the photograph. Known pixels come back untouched.")]
 pub struct InpaintRunArgs {
     /// The photograph
     pub image: PathBuf,
@@ -106,6 +115,13 @@ pub struct InpaintRunArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  polyad inpaint evaluate photographs --model fill.model
+  polyad inpaint evaluate photographs --model fill.model --out report
+
+Each photograph has two holes made, brush strokes and a square of 64 pixels. Missing pixels are compared with the true ones, \
+for the model and for the harmonic fill that it begins with.")]
 pub struct InpaintEvaluateArgs {
     /// Folder of photographs; those that the model has learnt from are left out
     pub folder: PathBuf,

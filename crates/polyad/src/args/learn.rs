@@ -32,7 +32,10 @@ Example:
 
 DIR/class/{train,test}/.. is split as it says, DIR/class/.. by the seed. A validation part of train picks the \
 model; test is never looked at. Files that cannot be read are listed. State is kept in MODEL.train/ until the \
-model is written, for --resume; pictures are kept in MODEL.cache/.")]
+model is written, for --resume; pictures are kept in MODEL.cache/.
+
+Photographs are views. In the folder of a class, those that share the name before the last _ are one shape, as chair_1.png \
+and chair_2.png are, and so are all in a folder inside of it.")]
 pub struct TrainArgs {
     /// Folder with a folder for each class
     pub dir: PathBuf,
@@ -71,7 +74,7 @@ pub struct TrainArgs {
 pub struct NetworkArgs {
     /// The image network, with weights drawn at random: small, alexnet, vgg11, resnet18, resnet34, resnet50,
     /// efficientnet-lite0, efficientnet-lite1, efficientnet-lite2; or a model whose weights to begin with, as builtin.
-    /// Left out: builtin with --freeze; small where --size, --style or --frame asks for other pictures than that has seen,
+    /// Only small, and models of it, take --bfloat16. Left out: builtin with --freeze; small where --size, --style or --frame asks for other pictures than that has seen,
     /// or --stage1-epochs for lessons; with the published schedule alexnet
     #[arg(long, value_name = "I|MODEL")]
     pub initializer: Option<String>,

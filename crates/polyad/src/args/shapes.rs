@@ -52,6 +52,7 @@ pub struct RenderArgs {
 Example:
   polyad classify unknown.stl photos/ --model demo/model
   polyad classify unknown.stl --labelled my-parts
+  polyad classify unknown.stl --model demo/model --logits --json
   polyad classify --model demo/model --views-npy views.npy --logits
 
 The views of an .npy file are float32, [shapes, views, 3, height, width] or [views, 3, height, width], \
@@ -77,8 +78,8 @@ pub struct ClassifyArgs {
     /// Views as numbers instead of files
     #[arg(long, value_name = "X.npy", requires = "logits")]
     pub views_npy: Option<PathBuf>,
-    /// Print the network's own outputs, before they become probabilities
-    #[arg(long, requires = "views_npy")]
+    /// Print the network's own outputs too, before they become probabilities: a number for each of the model's classes
+    #[arg(long, conflicts_with = "labelled")]
     pub logits: bool,
 }
 
@@ -90,7 +91,10 @@ Example:
   polyad index my-parts --out known.index --model demo/model
 
 Running it again updates: unchanged files cost nothing, vanished ones leave. Files that cannot be read are \
-listed. The index keeps the model it was built with, so that later commands need none.")]
+listed. The index keeps the model it was built with, so that later commands need none.
+
+A folder of photographs inside of DIR is one shape. Where they are numbered under several names, as chair_1.png and \
+stool_1.png are, it is the folder of a class: those that share the name before the last _ are one shape. In DIR itself too.")]
 pub struct IndexArgs {
     /// Folder (or archive) of meshes, point clouds and photographs
     #[arg(required_unless_present = "remove")]
@@ -116,7 +120,8 @@ Example:
   polyad search --in my-parts wanted.stl --sheet found.png
   polyad search my-parts.index front.jpg side.jpg
 
-Every mesh or cloud is a query of its own; all images together are one.")]
+Every mesh or cloud is a query of its own; all images together are one. With --in, shapes of DIR that cannot be read are \
+left out, with a warning.")]
 pub struct SearchArgs {
     /// The index, then the queries; with --in only the queries
     #[arg(required = true, value_names = ["INDEX", "QUERY"], num_args = 1..)]

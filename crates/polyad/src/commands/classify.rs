@@ -11,9 +11,9 @@ use crate::table::Table;
 use polyad_shapes::Error;
 use polyad_shapes::draw::view_set;
 use polyad_shapes::embedding::Embedder;
-use polyad_shapes::index::{SearchOptions, class_below, vote};
+use polyad_shapes::index::{Folder, SearchOptions, class_below, vote};
 use polyad_shapes::job::Job;
-use polyad_shapes::model::Model;
+use polyad_shapes::model::{Model, ranked};
 use polyad_shapes::source::Source;
 use serde::Serialize;
 use std::path::Path;
@@ -22,12 +22,18 @@ use std::path::Path;
 struct Classified {
     path: String,
     top: Vec<Candidate>,
+    /// A number for each of the model's classes, in its order, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logits: Option<Vec<f32>>,
 }
 
 #[derive(Debug, Serialize)]
 struct Candidate {
     class: String,
     p: f32,
+    /// For people, where logits were asked for.
+    #[serde(skip)]
+    logit: Option<f32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,7 +66,11 @@ fn by_neighbours(args: &ClassifyArgs, labelled: &Path, printer: &Printer, job: J
     paths::exist(&[labelled])?;
     let is_index = labelled.join(models::IN_INDEX).is_file();
     let model = models::of_index(args.model.as_deref(), labelled, args.precision)?;
-    let shelf = if is_index { Shelf::of_index(labelled, &model)? } else { Shelf::of_folder(labelled, &model, job)? };
+    let shelf = if is_index {
+        Shelf::of_index(labelled, &model)?
+    } else {
+        Shelf::of_folder(&Folder::new(labelled, &model)?.of_classes(), &model, job)?
+    };
     let roots = shelf.roots()?;
     let (queries, failures) = query::prepare(sources::all(&args.paths, job)?, &model, job)?;
     let mut failed = failures.len();
@@ -79,8 +89,8 @@ fn by_neighbours(args: &ClassifyArgs, labelled: &Path, printer: &Printer, job: J
             printer.failed(&path, &format!("none of its neighbours lies in a folder of {}", labelled.display()))?;
             continue;
         }
-        let top = votes.into_iter().take(args.top).map(|(class, p)| Candidate { class, p }).collect();
-        let classified = Classified { path, top };
+        let top = votes.into_iter().take(args.top).map(|(class, p)| Candidate { class, p, logit: None }).collect();
+        let classified = Classified { path, top, logits: None };
         if printer.json() {
             printer.result(&classified, |_| String::new())?;
         } else {
@@ -108,11 +118,12 @@ fn classify(args: &ClassifyArgs, model: &Model, printer: &Printer, job: Job) -> 
         printer.failed(&failure.path, &failure.error)?;
     }
     let mut failures = found.failures.len();
-    let mut table = Table::new(&["path", "class", "p"]);
+    let columns = ["path", "class", "p", "logit"];
+    let mut table = Table::new(if args.logits { &columns } else { &columns[..3] });
     job.reporter().begin("classifying", found.shapes.len() as u64);
     for source in &found.shapes {
         job.check()?;
-        match classify_source(source, model, args.top, job) {
+        match classify_source(source, model, args, job) {
             Ok(classified) if printer.json() => printer.result(&classified, |_| String::new())?,
             Ok(classified) => add_rows(&mut table, classified),
             Err(Error::Cancelled) => return Err(Error::Cancelled.into()),
@@ -130,17 +141,24 @@ fn classify(args: &ClassifyArgs, model: &Model, printer: &Printer, job: Job) -> 
     Ok(Exit::after(failures))
 }
 
-fn classify_source(source: &Source, model: &Model, top: usize, job: Job) -> Result<Classified, Error> {
+fn classify_source(source: &Source, model: &Model, args: &ClassifyArgs, job: Job) -> Result<Classified, Error> {
     let views = view_set(&source.load()?, model.render_settings(), None, job)?;
-    let ranked = model.predict(&[views])?.into_iter().flatten().take(top);
-    let top = ranked.map(|(class, p)| Candidate { class, p }).collect();
-    Ok(Classified { path: source.path.clone(), top })
+    let logits = model.logits(&[views])?.pop().unwrap_or_default();
+    let classes = model.classes()?;
+    let candidate = |(class, p): (usize, f32)| Candidate {
+        class: classes[class].clone(),
+        p,
+        logit: args.logits.then_some(logits[class]),
+    };
+    let top = ranked(&logits).into_iter().take(args.top).map(candidate).collect();
+    Ok(Classified { path: source.path.clone(), top, logits: args.logits.then_some(logits) })
 }
 
 /// A row for each candidate, the path beside the first.
 fn add_rows(table: &mut Table, classified: Classified) {
     let mut path = classified.path;
-    for Candidate { class, p } in classified.top {
-        table.row([std::mem::take(&mut path), class, format!("{p:.3}")]);
+    for Candidate { class, p, logit } in classified.top {
+        let row = [std::mem::take(&mut path), class, format!("{p:.3}")];
+        table.row(row.into_iter().chain(logit.map(|logit| format!("{logit:.5}"))));
     }
 }

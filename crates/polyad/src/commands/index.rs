@@ -24,6 +24,10 @@ pub fn run(args: &IndexArgs, printer: &Printer, job: Job) -> Result<Exit> {
 
 fn update(args: &IndexArgs, job: Job) -> Result<Report> {
     let dir = args.dir.as_deref().ok_or_else(|| Failure::usage("no folder to index"))?;
+    if matches!((dir.canonicalize(), args.out.canonicalize()), (Ok(dir), Ok(out)) if dir == out) {
+        let message = format!("{}: the index would lie among the shapes, in the folder itself", args.out.display());
+        return Err(Failure::usage(message).with_hint("name another folder with --out; one inside of it will do"));
+    }
     let model = models::of_index(args.model.as_deref(), &args.out, args.precision)?;
     let settings = Settings {
         identity: model.identity(),

@@ -5,7 +5,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::paths;
 use crate::printer::Printer;
 use crate::table::{Table, card};
-use polyad_evidence::inpaint::evaluate::{Case, Means, means};
+use polyad_evidence::inpaint::evaluate::{Case, Means, Pictures, means};
 use polyad_evidence::inpaint::{self, InpaintModel, InpaintRecipe, Mask, photograph, sheet};
 use polyad_shapes::job::Job;
 use polyad_shapes::whole_file;
@@ -155,10 +155,10 @@ fn write(
     let details = details.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let report = out.join("report.html");
     whole_file::write(&report, sheet::report(evaluation, details)?.to_html().as_bytes())?;
-    let cases: Vec<&Case> =
-        evaluation.free_form.iter().zip(&evaluation.square).take(SHEET).flat_map(|(a, b)| [a, b]).take(SHEET).collect();
+    let cases = evaluation.free_form.iter().zip(&evaluation.square).flat_map(|(a, b)| [a, b]);
+    let shown: Vec<&Pictures> = cases.filter_map(|case| case.pictures.as_ref()).take(SHEET).collect();
     let picture = out.join("sheet.png");
-    whole_file::write(&picture, &sheet::png(&sheet::sheet(&cases))?)?;
+    whole_file::write(&picture, &sheet::png(&sheet::sheet(&shown))?)?;
     Ok([report, picture])
 }
 

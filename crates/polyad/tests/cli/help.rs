@@ -27,6 +27,15 @@ fn the_help_of_each_command_is_as_committed_and_has_an_example() {
 }
 
 #[test]
+fn commands_below_commands_have_examples_too() {
+    for command in ["train", "run", "evaluate"].map(|own| format!("inpaint {own}")) {
+        let line = format!("{command} --help");
+        let help = polyad(Path::new("."), &line.split(' ').collect::<Vec<_>>()).stdout;
+        assert!(help.contains(&format!("Example:\n  polyad {command}")), "{command} --help has no example");
+    }
+}
+
+#[test]
 fn completions_know_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let run = polyad(Path::new("."), &["completions", shell]);

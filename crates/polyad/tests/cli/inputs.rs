@@ -141,6 +141,40 @@ fn names_that_are_not_utf_8_are_listed_and_the_rest_is_done() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn pipes_are_refused_rather_than_waited_for() {
+    let folder = tempdir().unwrap();
+    mixed(folder.path());
+    for name in ["pipe.stl", "pipe.zip", "parts/pipe.stl"] {
+        assert!(std::process::Command::new("mkfifo").arg(folder.path().join(name)).status().unwrap().success());
+    }
+    let run = polyad(folder.path(), &["info", "pipe.stl", "pipe.zip", "parts/a.stl", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
+    let lines = json_lines(&run);
+    for (line, path) in lines.iter().zip(["pipe.stl", "pipe.zip"]) {
+        assert_eq!(*line, serde_json::json!({ "path": path, "error": "neither a file nor a folder" }));
+    }
+    assert_eq!(lines[2]["path"], "parts/a.stl");
+    assert_eq!(
+        json_lines(&polyad(folder.path(), &["info", "parts", "--json"])).len(),
+        4,
+        "one in a folder is passed over"
+    );
+    for line in [
+        "render pipe.stl --sheet sheet.png",
+        "classify parts/a.stl --model pipe.stl",
+        "classify --views-npy pipe.stl --logits",
+        "attend pipe.stl --out out.npz",
+        "score parts --truth pipe.stl",
+        "import pipe.stl --out new.model",
+    ] {
+        let run = polyad(folder.path(), &line.split(' ').collect::<Vec<_>>());
+        assert_eq!(run.code, Some(2), "{line}");
+        assert!(run.stderr.contains("this is neither a file nor a folder"), "{line}: {}", run.stderr);
+    }
+}
+
 #[test]
 fn members_of_archives_are_found_by_name_and_missing_ones_are_code_2() {
     let folder = tempdir().unwrap();

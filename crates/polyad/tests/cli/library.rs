@@ -140,6 +140,92 @@ fn without_a_model_the_built_in_one_is_used() {
 }
 
 #[test]
+fn photographs_in_the_folder_of_a_class_are_the_same_shapes_to_every_command() {
+    let folder = library();
+    for (class, stem, length) in [("flat", "a", 0.2), ("flat", "b", 0.25), ("long", "c", 5.0), ("long", "d", 5.5)] {
+        put(folder.path(), format!("{stem}.stl"), &box_stl([1.0, 1.0, length]));
+        let (file, out) = (format!("{stem}.stl"), format!("known/{class}"));
+        json(&folder, &["render", &file, "--views", "6", "--size", "32", "--samples", "1", "--out", &out]);
+    }
+    fs::create_dir_all(folder.path().join("few/one")).unwrap();
+    for number in 1..=6 {
+        let from = format!("known/flat/a_{number:03}.png");
+        fs::copy(folder.path().join(&from), folder.path().join(format!("few/one/a_{number:03}.png"))).unwrap();
+    }
+    let shapes = ["known/flat/a", "known/flat/b", "known/long/c", "known/long/d"];
+    let paths = |found: &Value| -> Vec<String> {
+        let mut paths: Vec<String> =
+            found["neighbours"].as_array().unwrap().iter().map(|n| n["path"].as_str().unwrap().to_owned()).collect();
+        paths.sort();
+        paths
+    };
+    let report = json(&folder, &["index", "known", "--out", "known.index", "--model", "model"]);
+    assert_eq!(counts(&report[0]), [4, 0, 0, 0, 0]);
+    assert_eq!(paths(&json(&folder, &["search", "known.index", "a.stl"])[0]), shapes);
+    assert_eq!(paths(&json(&folder, &["search", "--in", "known", "a.stl", "--model", "model"])[0]), shapes);
+    let named: Vec<Value> = json(&folder, &["info", "known"]).into_iter().map(|mut info| info["path"].take()).collect();
+    assert_eq!(named, shapes);
+    assert_eq!(json(&folder, &["evaluate", "known", "--model", "model", "--retrieval-only"])[0]["shapes"], 4);
+    let own: Vec<String> = (1..=6).map(|number| format!("known/long/c_{number:03}.png")).collect();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    for labelled in [&["--labelled", "known", "--model", "model"][..], &["--labelled", "known.index"]] {
+        let told = json(&folder, &[&["classify", "-k", "1"], labelled, &own[..1]].concat());
+        assert_eq!(told[0]["top"], serde_json::json!([{ "class": "long", "p": 1.0 }]), "{labelled:?}");
+    }
+    // A class with one shape is a class, where it is known that the folder holds classes.
+    let told = json(&folder, &["classify", "a.stl", "--labelled", "few", "-k", "1", "--model", "model"]);
+    assert_eq!(told[0]["top"][0]["class"], "one");
+}
+
+#[test]
+fn an_index_does_not_lie_among_the_shapes_but_may_in_a_folder_of_its_own() {
+    let folder = library();
+    let before = names(&folder.path().join("parts"));
+    for out in ["parts", "./parts/", "parts/sub/.."] {
+        let refused = polyad(folder.path(), &["index", "parts", "--out", out, "--model", "model"]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{out}");
+        assert!(refused.stderr.contains("in the folder itself"), "{}", refused.stderr);
+    }
+    assert_eq!(names(&folder.path().join("parts")), before);
+    let line = ["index", "parts", "--out", "parts/own.index", "--model", "model"];
+    assert_eq!(counts(&json(&folder, &line)[0]), [6, 0, 0, 0, 1]);
+    assert_eq!(counts(&json(&folder, &line)[0]), [0, 0, 0, 6, 1], "nothing of the index is a shape");
+}
+
+#[test]
+fn shapes_of_a_searched_folder_that_cannot_be_read_are_warned_of_and_the_rest_is_searched() {
+    let folder = library();
+    let run = run(&folder, "search --in parts parts/sub/copy.stl -k 9 --model model --json");
+    assert_eq!(run.code, Some(0));
+    let lines = json_lines(&run);
+    assert_eq!((lines.len(), lines[0]["neighbours"].as_array().unwrap().len()), (1, 6), "{}", run.stdout);
+    assert!(run.stderr.starts_with("warning: parts/broken.stl: ") && run.stderr.lines().count() == 1, "{}", run.stderr);
+}
+
+#[test]
+fn logits_are_printed_for_files_too() {
+    let folder = library();
+    let line = ["classify", "parts/box 0.stl", "parts/box 4.stl", "--model", "model"];
+    let with = json(&folder, &[&line[..], &["--logits"]].concat());
+    let without = json(&folder, &line);
+    for (with, without) in with.iter().zip(&without) {
+        assert_eq!((&with["path"], &with["top"]), (&without["path"], &without["top"]));
+        assert!(without.get("logits").is_none());
+        let logits: Vec<f64> = with["logits"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+        let of = |class: &str| ["bolt", "mug", "nut"].iter().position(|name| *name == class).unwrap();
+        for candidate in with["top"].as_array().unwrap() {
+            let p = logits[of(candidate["class"].as_str().unwrap())].exp() / sum;
+            assert!((p - candidate["p"].as_f64().unwrap()).abs() < 1e-6, "{with}");
+        }
+    }
+    let words = polyad(folder.path(), &[&line[..], &["--logits", "--top", "1"]].concat());
+    assert!(words.stdout.lines().next().unwrap().ends_with("logit"), "{}", words.stdout);
+    let contradiction = run(&folder, "classify parts --labelled parts --logits");
+    assert_eq!(contradiction.code, Some(2), "{}", contradiction.stderr);
+}
+
+#[test]
 fn views_as_numbers_give_logits() {
     let folder = library();
     let shape = [2usize, 3, 3, 32, 32];

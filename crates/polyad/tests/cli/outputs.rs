@@ -107,6 +107,10 @@ fn score_gives_every_measure_of_both_means_and_of_each_class() {
     }
     assert_eq!(scores["A"]["mAP"], 1.0);
     assert!(polyad(folder, &["score", "lists", "--truth", "truth.csv"]).stdout.contains("macro mean"));
+    fs::write(folder.join("lists/2"), "2 0.9\n\u{7}\u{fffd} noise\n").unwrap();
+    let noise = polyad(folder, &["score", "lists", "--truth", "truth.csv", "--json"]);
+    assert_eq!((noise.code, noise.stdout.as_str()), (Some(1), ""));
+    assert!(noise.stderr.starts_with("error: lists/2: line 2: "), "{}", noise.stderr);
 }
 
 #[test]

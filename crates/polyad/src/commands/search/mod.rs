@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::paths;
 use crate::printer::Printer;
 use crate::table::Table;
-use polyad_shapes::index::{Neighbour, SearchOptions};
+use polyad_shapes::index::{Folder, Neighbour, SearchOptions};
 use polyad_shapes::job::Job;
 use query::Query;
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub fn run(args: &SearchArgs, printer: &Printer, job: Job) -> Result<Exit> {
         None => models::load(args.model.as_deref(), args.precision)?,
     };
     let shelf = match (&args.folder, index) {
-        (Some(folder), _) => Shelf::of_folder(folder, &model, job)?,
+        (Some(folder), _) => Shelf::of_folder(&Folder::new(folder, &model)?, &model, job)?,
         (None, Some(index)) => Shelf::of_index(index, &model)?,
         (None, None) => return Err(Failure::usage("nothing to search in")),
     };

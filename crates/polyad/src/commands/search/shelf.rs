@@ -27,9 +27,8 @@ impl Shelf {
     }
 
     /// All shapes of a folder, embedded now. Of what cannot be read the user is warned.
-    pub fn of_folder(path: &Path, model: &Model, job: Job) -> Result<Shelf> {
-        let folder = Folder::new(path, model)?;
-        let (index, failures) = MemoryIndex::build(&folder, model.set_width(), model.view_width(), job)?;
+    pub fn of_folder(folder: &Folder, model: &Model, job: Job) -> Result<Shelf> {
+        let (index, failures) = MemoryIndex::build(folder, model.set_width(), model.view_width(), job)?;
         for failure in failures {
             job.reporter().warn(&format!("{}: {}", failure.path, failure.error));
         }
