@@ -3,7 +3,7 @@
 use polyad_shapes::report::{Chart, Confusion, Curve, Grid, NeighbourRow, Report, Scale, Sheet, Thumbnail};
 
 fn curve(name: &str, points: &[[f64; 2]]) -> Curve {
-    Curve { name: name.into(), points: points.to_vec() }
+    Curve { name: name.into(), points: points.to_vec(), ..Curve::default() }
 }
 
 fn thumbnail(name: &str, png: &[u8], right: Option<bool>) -> Thumbnail {

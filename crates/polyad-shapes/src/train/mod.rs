@@ -11,8 +11,10 @@
 mod cache;
 mod dataset;
 mod features;
+mod lessons;
 pub(crate) mod loss;
 mod pictures;
+pub mod prune;
 mod recipe;
 mod run;
 mod stages;
@@ -26,6 +28,7 @@ use crate::states::{self, States, Stored};
 use crate::vsformer::{ViewClassifier, VsFormer};
 use burn::module::Module;
 use features::Features;
+use lessons::{Lessons, adamw};
 use polyad_nn::blocked::Precision;
 use run::{Clock, Run, Sample};
 use state::Position;
@@ -88,9 +91,7 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let folder = options.cache.clone().unwrap_or_else(|| beside(out, ".cache"));
     let cache = Cache::open(&folder, &recipe.render)?;
     let mut failures = data.failures.clone();
-    let turns: Vec<Turn> = std::iter::once(Turn::AsIs)
-        .chain((0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k }))
-        .collect();
+    let turns = turns(&recipe);
     let (train, learnt) = samples(&cache, &data.train, &turns, &mut failures, job)?;
     let (validation, validating) = samples(&cache, &data.validation, &turns, &mut failures, job)?;
     check_readable(&train, &data)?;
@@ -98,14 +99,17 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let Beginning { network: begin, input, identity } = beginning(&recipe)?;
     let position = stored.as_ref().map_or_else(|| first_position(&recipe, shapes), |s| s.position.clone());
     let mut run = Run {
-        recipe: &recipe,
-        cache: &cache,
-        features: identity.filter(|_| recipe.freeze).map(|identity| Features::open(&folder, &identity)),
-        input,
-        train: &train,
+        lessons: Lessons {
+            recipe: &recipe,
+            cache: &cache,
+            features: identity.filter(|_| recipe.freeze).map(|identity| Features::open(&folder, &identity)),
+            input,
+            train: &train,
+            seed: recipe.seed,
+            job,
+        },
         validation: &validation,
         states: &states,
-        job,
         best: stored.as_ref().map_or(Ok(None), |stored| stored.best())?,
         clock: Clock::going_on_after(position.seconds, options.save_every.unwrap_or(SAVE_EVERY)),
         position,
@@ -140,8 +144,8 @@ fn timeless(epoch: &Epoch) -> serde_json::Value {
 
 /// All stages, from where the run is.
 fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&Stored<Position>>) -> Result<VsFormer> {
-    let device = Run::device();
-    let recipe = run.recipe;
+    let device = Lessons::device();
+    let recipe = run.lessons.recipe;
     let classes = recipe.architecture.classes.unwrap_or_default();
     device.seed(run.random(5, 0).next());
     let mut network = begin;
@@ -167,9 +171,9 @@ fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&Stored<Position>>) 
         let optimizer = match stored.take() {
             Some(stored) => {
                 network = stored.network(network)?;
-                stored.optimizer(run.adamw())?
+                stored.optimizer(adamw())?
             }
-            None => run.adamw(),
+            None => adamw(),
         };
         network = run.sets(network, optimizer, schedule, frozen)?;
         if stage == 2 && recipe.refining.epochs > 0 {
@@ -190,7 +194,7 @@ struct Beginning {
 }
 
 fn beginning(recipe: &Recipe) -> Result<Beginning> {
-    let device = Run::device();
+    let device = Lessons::device();
     device.seed(recipe.seed);
     let mut network = recipe.architecture.init(&device)?;
     if recipe.bfloat16 {
@@ -226,6 +230,12 @@ fn first_position(recipe: &Recipe, shapes: String) -> Position {
         best: None,
         seconds: 0.0,
     }
+}
+
+/// The turns of a shape that is learnt from.
+fn turns(recipe: &Recipe) -> Vec<Turn> {
+    let turned = (0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k });
+    std::iter::once(Turn::AsIs).chain(turned).collect()
 }
 
 /// The View Sets of shapes in all turns, and the number of shapes. Those that cannot be read are listed.
