@@ -47,6 +47,18 @@ impl Definition {
         &self.network
     }
 
+    /// A digest of the image network and of how it sees pixels: models that have both in common say the same of a view.
+    pub(crate) fn image_network(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(file::json(&self.header.input)?.as_bytes());
+        for (name, numbers) in weights::tensors(&self.network, Precision::F32)? {
+            if name.starts_with(weights::IMAGE_NETWORK) {
+                hasher.update(format!("{name} {:?}", numbers.shape()).as_bytes()).update(numbers.as_bytes());
+            }
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     /// The network, ready for use. Cost: the image network's weights are read and written once.
     pub fn into_model(self) -> Result<Model> {
         let VsFormer { initializer, encoder, head } = self.network;

@@ -33,6 +33,7 @@ pub use checkpoint::Checkpoint;
 pub use definition::Definition;
 pub use header::{Header, InputNormalisation, Precision};
 pub use import::import;
+pub(crate) use weights::IMAGE_NETWORK;
 
 /// A network ready to use, without gradients.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
 //! What shapes teach: the loss of a batch of View Sets, from their pictures, or from features that were computed once.
 
-use super::cache::Cache;
+use super::cache::{Cache, Key};
 use super::features::Features;
 use super::loss::{contrast, smoothed_cross_entropy};
 use super::pictures::{chosen, jittered};
 use super::recipe::Recipe;
-use super::run::Sample;
 use crate::error::Result;
 use crate::job::Job;
 use crate::model::InputNormalisation;
@@ -26,6 +25,13 @@ const BATCH_PIXELS: usize = 1 << 20;
 /// The optimizer of View Sets, with PyTorch's defaults.
 pub(super) fn adamw() -> ModuleOptimizer {
     AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.01).init()
+}
+
+/// A View Set to learn from, or to be validated by: a shape in one of its turns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    pub key: Key,
+    pub class: usize,
 }
 
 /// What is learnt from, and how it is looked at.

@@ -28,9 +28,9 @@ use crate::states::{self, States, Stored};
 use crate::vsformer::{ViewClassifier, VsFormer};
 use burn::module::Module;
 use features::Features;
-use lessons::{Lessons, adamw};
+use lessons::{Lessons, Sample, adamw};
 use polyad_nn::blocked::Precision;
-use run::{Clock, Run, Sample};
+use run::{Clock, Run};
 use state::Position;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -96,13 +96,13 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let (validation, validating) = samples(&cache, &data.validation, &turns, &mut failures, job)?;
     check_readable(&train, &data)?;
 
-    let Beginning { network: begin, input, identity } = beginning(&recipe)?;
+    let Beginning { network: begin, input, sees } = beginning(&recipe)?;
     let position = stored.as_ref().map_or_else(|| first_position(&recipe, shapes), |s| s.position.clone());
     let mut run = Run {
         lessons: Lessons {
             recipe: &recipe,
             cache: &cache,
-            features: identity.filter(|_| recipe.freeze).map(|identity| Features::open(&folder, &identity)),
+            features: sees.filter(|_| recipe.freeze).map(|sees| Features::open(&folder, &sees)),
             input,
             train: &train,
             seed: recipe.seed,
@@ -189,8 +189,8 @@ struct Beginning {
     network: VsFormer,
     /// How its pixels become numbers.
     input: InputNormalisation,
-    /// The identity of that model.
-    identity: Option<String>,
+    /// What tells that model's image network from others.
+    sees: Option<String>,
 }
 
 fn beginning(recipe: &Recipe) -> Result<Beginning> {
@@ -203,7 +203,7 @@ fn beginning(recipe: &Recipe) -> Result<Beginning> {
     // Burn draws weights when they are first looked at. Looked at now, they follow from the seed alone, and not from what a
     // run has drawn by the time that it comes to them, which is less if it was stopped before.
     states::record(&network)?;
-    let Some(path) = &recipe.begin else { return Ok(Beginning { network, input: recipe.input, identity: None }) };
+    let Some(path) = &recipe.begin else { return Ok(Beginning { network, input: recipe.input, sees: None }) };
     let model = Definition::named(path)?;
     let begin = model.network().initializer.clone().train();
     if model.header().architecture.dim == recipe.architecture.dim {
@@ -213,8 +213,7 @@ fn beginning(recipe: &Recipe) -> Result<Beginning> {
         let weights = states::record(&begin.backbone)?;
         network.initializer.backbone = states::restore(network.initializer.backbone, weights.to_vec())?;
     }
-    let header = model.header();
-    Ok(Beginning { network, input: header.input, identity: Some(header.checksum.clone()) })
+    Ok(Beginning { network, input: model.header().input, sees: Some(model.image_network()?) })
 }
 
 fn first_position(recipe: &Recipe, shapes: String) -> Position {

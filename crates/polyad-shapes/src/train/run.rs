@@ -1,7 +1,6 @@
 //! What both stages share: the state, the steps.
 
-use super::cache::Key;
-use super::lessons::{GROUP, Lessons, adamw};
+use super::lessons::{GROUP, Lessons, Sample, adamw};
 use super::pictures::Tally;
 use super::recipe::Schedule;
 use super::state::{Epoch, Position};
@@ -19,13 +18,6 @@ use std::time::{Duration, Instant};
 const POOL_PIXELS: usize = 1 << 29;
 /// Writing states takes at most one part in so many of a run's time.
 const SAVE_SHARE: u32 = 20;
-
-/// A View Set to learn from, or to be validated by: a shape in one of its turns.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample {
-    pub key: Key,
-    pub class: usize,
-}
 
 /// A run under way.
 pub(super) struct Run<'a> {

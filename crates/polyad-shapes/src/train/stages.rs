@@ -29,11 +29,12 @@ impl Run<'_> {
 
     /// Stage 1, from where the position says.
     pub fn stage1(&mut self, mut network: ViewClassifier, mut optimizer: ModuleOptimizer) -> Result<ViewClassifier> {
-        let schedule = self.lessons.recipe.stage1.clone();
+        let (recipe, job) = (self.lessons.recipe, self.lessons.job);
+        let schedule = &recipe.stage1;
         let pool = self.pool();
         let sets = self.lessons.train.len() as u64;
-        self.lessons.job.reporter().begin("stage 1: views", schedule.epochs as u64 * sets);
-        self.lessons.job.reporter().advance(self.position.epoch as u64 * sets);
+        job.reporter().begin("stage 1: views", schedule.epochs as u64 * sets);
+        job.reporter().advance(self.position.epoch as u64 * sets);
         while self.position.epoch < schedule.epochs {
             let order = self.order();
             let mut step = 0;
@@ -45,11 +46,10 @@ impl Run<'_> {
                 }
                 self.random(3, begin).shuffle(&mut views);
                 let mut shown = 0;
-                for (batch, some) in views.chunks(self.lessons.recipe.stage1_batch).enumerate() {
-                    self.lessons.job.check()?;
-                    let past =
-                        (batch * self.lessons.recipe.stage1_batch) as f64 / views.len() as f64 * samples.len() as f64;
-                    self.lessons.job.reporter().advance((past as u64).saturating_sub(shown));
+                for (batch, some) in views.chunks(recipe.stage1_batch).enumerate() {
+                    job.check()?;
+                    let past = (batch * recipe.stage1_batch) as f64 / views.len() as f64 * samples.len() as f64;
+                    job.reporter().advance((past as u64).saturating_sub(shown));
                     shown = past as u64;
                     step += 1;
                     if step <= self.position.step {
@@ -58,17 +58,17 @@ impl Run<'_> {
                     self.lessons.seed_step(self.at(), step);
                     let (some, classes): (Vec<&View>, Vec<usize>) = some.iter().copied().unzip();
                     let logits = network.forward(self.lessons.training_input(&some, &mut self.random(6, step))?);
-                    let rate = self.rate(&schedule, (begin as f64 + past) / order.len() as f64);
-                    let loss = smoothed_cross_entropy(logits, &classes, self.lessons.recipe.smoothing);
+                    let rate = self.rate(schedule, (begin as f64 + past) / order.len() as f64);
+                    let loss = smoothed_cross_entropy(logits, &classes, recipe.smoothing);
                     network = self.step(network, &mut optimizer, rate, loss)?;
                     self.finish_step(step, &network, &optimizer)?;
                 }
-                self.lessons.job.reporter().advance(samples.len() as u64 - shown);
+                job.reporter().advance(samples.len() as u64 - shown);
             }
             let tally = self.validate_views(&network)?;
             self.finish_epoch(tally, &network, &optimizer)?;
         }
-        self.lessons.job.reporter().end();
+        job.reporter().end();
         Ok(network)
     }
 
@@ -93,22 +93,23 @@ impl Run<'_> {
         (schedule, size): (Schedule, usize),
         frozen: bool,
     ) -> Result<VsFormer> {
+        let job = self.lessons.job;
         // An image network that stays as it is gives the same features in every epoch.
         let features = if frozen { Some(self.lessons.all_features(&network, self.lessons.train)?) } else { None };
         let validation = if frozen { Some(self.lessons.all_features(&network, self.validation)?) } else { None };
         let batches = self.lessons.train.len().div_ceil(size);
         let label = if frozen { "stage 2: features of View Sets" } else { "stage 2: View Sets" };
-        self.lessons.job.reporter().begin(label, (schedule.epochs * batches) as u64);
-        self.lessons.job.reporter().advance((self.position.epoch * batches + self.position.step) as u64);
+        job.reporter().begin(label, (schedule.epochs * batches) as u64);
+        job.reporter().advance((self.position.epoch * batches + self.position.step) as u64);
         while self.position.epoch < schedule.epochs {
             let order = self.lessons.permutation(self.at());
             for (batch, indices) in order.chunks(size).enumerate().skip(self.position.step) {
-                self.lessons.job.check()?;
+                job.check()?;
                 self.lessons.seed_step(self.at(), batch);
                 let loss = self.lessons.loss(&network, features.as_deref(), indices, &mut self.random(4, batch))?;
                 let rate = self.rate(&schedule, batch as f64 / batches as f64);
                 network = self.step(network, &mut optimizer, rate, loss)?;
-                self.lessons.job.reporter().advance(1);
+                job.reporter().advance(1);
                 self.finish_step(batch + 1, &network, &optimizer)?;
             }
             let tally = match &validation {
@@ -120,7 +121,7 @@ impl Run<'_> {
             };
             self.finish_epoch(tally, &network, &optimizer)?;
         }
-        self.lessons.job.reporter().end();
+        job.reporter().end();
         Ok(network)
     }
 

@@ -14,14 +14,13 @@
 
 mod learner;
 
-use super::lessons::Lessons;
+use super::lessons::{Lessons, Sample};
 use super::recipe::{Recipe, Schedule};
-use super::run::Sample;
 use super::{Cache, Dataset, Features, Item, check_readable, samples, turns};
 use crate::error::{Error, Result};
 use crate::evaluate::{EvaluateOptions, look};
 use crate::job::Job;
-use crate::model::{Definition, Model};
+use crate::model::{Definition, IMAGE_NETWORK, Model};
 use crate::random::Random;
 use crate::source::Failure;
 use crate::states::{record, restore};
@@ -173,7 +172,8 @@ impl Pruning {
             model,
         };
         if pruning.recipe.freeze {
-            let lessons = pruning.lessons(0, job);
+            let features = Features::open(cache, &pruning.model.image_network()?);
+            let lessons = Lessons { features: Some(features), ..pruning.lessons(0, job) };
             pruning.features = Some(lessons.all_features(pruning.model.network(), &pruning.train)?);
         }
         Ok(pruning)
@@ -288,11 +288,10 @@ impl Pruning {
     }
 
     fn lessons<'a>(&'a self, seed: u64, job: Job<'a>) -> Lessons<'a> {
-        let identity = &self.model.header().checksum;
         Lessons {
             recipe: &self.recipe,
             cache: &self.cache,
-            features: self.recipe.freeze.then(|| Features::open(&self.folder, identity)),
+            features: None,
             input: self.model.header().input,
             train: &self.train,
             seed,
@@ -348,6 +347,3 @@ impl Pruning {
         network.flow(view).expect("a model with classes")
     }
 }
-
-/// What the names of the image network's weights begin with.
-const IMAGE_NETWORK: &str = "initializer.backbone.";
