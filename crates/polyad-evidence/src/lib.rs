@@ -5,7 +5,9 @@
 
 pub mod error;
 pub mod inpaint;
+mod moments;
 pub mod network_file;
+pub mod prune;
 pub mod vqa;
 
 pub use error::{Error, Result};

@@ -3,7 +3,7 @@
 use polyad_shapes::report::{Chart, Confusion, Curve, Grid, NeighbourRow, Report, Scale, Sheet, Thumbnail};
 
 fn curve(name: &str, points: &[[f64; 2]]) -> Curve {
-    Curve { name: name.into(), points: points.to_vec() }
+    Curve { name: name.into(), points: points.to_vec(), ..Curve::default() }
 }
 
 fn thumbnail(name: &str, png: &[u8], right: Option<bool>) -> Thumbnail {
@@ -131,4 +131,24 @@ fn marks_are_round_and_reach_past_the_curve() {
     for mark in [">0<", ">1<", ">2<", ">3<", ">5<", ">10<", ">30<"] {
         assert!(chart.contains(mark), "{mark}");
     }
+}
+
+#[test]
+fn deviations_are_bars_inside_the_grid_and_odd_ones_are_left_out() {
+    let bars = |deviations: &[f64]| {
+        let curve = Curve { deviations: deviations.to_vec(), ..curve("a", &[[0.0, 2.0], [1.0, 3.0]]) };
+        let chart = Chart { scale: Scale::Values, curves: vec![curve], ..Chart::default() };
+        let page = Report { charts: vec![chart], ..Report::default() }.to_html();
+        let lines = page.split("<polyline").skip(1);
+        let heights = lines.flat_map(|line| line.split("points=\"").nth(1)?.split('"').next().map(str::to_owned));
+        heights.collect::<Vec<_>>()
+    };
+    assert_eq!(bars(&[]).len(), 1);
+    let lines = bars(&[0.5, 4.0]);
+    assert_eq!(lines.len(), 3);
+    for point in lines.iter().flat_map(|line| line.split(' ')) {
+        let y: f64 = point.split_once(',').expect("a pair").1.parse().expect("a number");
+        assert!((14.0..=216.0).contains(&y), "{point} leaves the grid");
+    }
+    assert_eq!(bars(&[f64::NAN, 1.0]).len(), 2);
 }

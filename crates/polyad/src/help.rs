@@ -11,7 +11,7 @@ pub const GROUPS: [(&str, &[&str]); 4] = [
         &["demo", "info", "render", "train", "evaluate", "classify", "index", "search", "gallery", "score", "import"],
     ),
     ("Attention", &["attend", "plan"]),
-    ("Hadamard", &["audit", "inpaint", "vqa", "export"]),
+    ("Hadamard", &["audit", "inpaint", "vqa", "prune", "export"]),
     ("More", &["doctor", "completions", "help"]),
 ];
 
@@ -24,7 +24,7 @@ Exit codes:
   2    The arguments are wrong, or a path on the command line does not exist. Nothing was done.
   130  Ctrl-C. No partial file is left; a second Ctrl-C kills at once.
 
-`index`, `train` and `evaluate` list unreadable files inside a folder and go on with 0.
+`index`, `train`, `evaluate` and `prune` list unreadable files inside a folder and go on with 0.
 ";
 
 /// The whole command line, as clap sees it.

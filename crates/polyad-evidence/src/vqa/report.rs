@@ -1,6 +1,7 @@
 //! What a study came to: means over seeds, the width from which a fusion holds, the page.
 
 use super::study::{Outcome, Study, Trial};
+use crate::moments::moments;
 use polyad_shapes::report::{Chart, Curve, Grid, Report, Scale};
 
 /// A fusion holds where it answers this share of all questions, and better at every greater width that was tried.
@@ -41,14 +42,6 @@ pub fn rows(trials: &[Trial], study: &Study) -> Vec<Row> {
         })
     };
     names.iter().flat_map(|name| study.widths.iter().filter_map(|width| row(name, *width))).collect()
-}
-
-/// Mean and standard deviation of a sample.
-fn moments(values: impl Iterator<Item = f64> + Clone) -> [f64; 2] {
-    let count = values.clone().count().max(1) as f64;
-    let mean = values.clone().sum::<f64>() / count;
-    let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
-    [mean, (squares / (count - 1.0).max(1.0)).sqrt()]
 }
 
 /// The least width from which on a fusion holds; `None` where it does not hold at the greatest.
@@ -93,6 +86,7 @@ pub fn report(outcome: &Outcome, study: &Study, details: Vec<(String, String)>) 
             .filter(|row| &row.fusion == name)
             .map(|row| [(row.width as f64).log2(), row.accuracy[0]])
             .collect(),
+        ..Curve::default()
     };
     let parameters = Grid {
         title: "Parameters".into(),

@@ -181,6 +181,7 @@ fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -
     let curve = |name: &str, value: &dyn Fn(&Epoch) -> Option<f64>| Curve {
         name: name.into(),
         points: trained.curve.iter().filter_map(|epoch| Some([epoch.epoch as f64, value(epoch)?])).collect(),
+        ..Curve::default()
     };
     let chart = |title: &str, y: &str, scale: Scale, curves: Vec<Curve>| Chart {
         title: title.into(),
@@ -203,7 +204,7 @@ fn page(demo: &Demo, trained: &Trained, rows: Vec<Row>, options: &DemoOptions) -
             x: "recall".into(),
             y: "precision".into(),
             scale: Scale::Shares,
-            curves: vec![Curve { name: "embedding".into(), points }],
+            curves: vec![Curve { name: "embedding".into(), points, ..Curve::default() }],
         });
     }
     let thumbnail = |picture: &Picture, note: String, right: Option<bool>| -> Result<Thumbnail> {

@@ -1,6 +1,7 @@
 //! What a model's file holds: a network as Burn's module, and its header.
 
 use super::header::{Header, Precision};
+use super::stored::Entry;
 use super::{Model, file, weights};
 use crate::error::Result;
 use crate::vsformer::VsFormer;
@@ -10,7 +11,7 @@ use burn::module::Module;
 ///
 /// [`Model`] is what uses a network: it keeps the image network's weights in the engine's order alone, so that only one
 /// copy of them is in memory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Definition {
     pub(super) header: Header,
     pub(super) network: VsFormer,
@@ -30,7 +31,9 @@ impl Definition {
         if header.precision != Precision::F32 {
             weights::apply(&mut network, weights::stored(&tensors), weights::Layout::Burn)?;
         }
-        header.checksum = file::checksum(&header, &tensors)?;
+        let entries = file::entries(&tensors, header.precision)?;
+        header.format = if entries.values().any(Entry::is_sparse) { 2 } else { 1 };
+        header.checksum = file::checksum(&header, &entries)?;
         Ok(Definition { header, network })
     }
 
@@ -42,6 +45,18 @@ impl Definition {
     /// The network, without autodiff; `train()` of it gives one that can be trained.
     pub fn network(&self) -> &VsFormer {
         &self.network
+    }
+
+    /// A digest of the image network and of how it sees pixels: models that have both in common say the same of a view.
+    pub(crate) fn image_network(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(file::json(&self.header.input)?.as_bytes());
+        for (name, numbers) in weights::tensors(&self.network, Precision::F32)? {
+            if name.starts_with(weights::IMAGE_NETWORK) {
+                hasher.update(format!("{name} {:?}", numbers.shape()).as_bytes()).update(numbers.as_bytes());
+            }
+        }
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// The network, ready for use. Cost: the image network's weights are read and written once.

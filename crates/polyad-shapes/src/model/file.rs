@@ -3,6 +3,7 @@
 //! ```text
 //! safetensors: 8 bytes length of a JSON text, the text, the tensors
 //! its text:    { "__metadata__": { "polyad": "HEADER" }, name: { dtype, shape, data_offsets }, ... }
+//! tensor:      F32 or F16; or U8, `[length]`: a bitmap and the numbers that are not 0, where that is shorter (format 2)
 //! HEADER:      JSON of a `Header`, `checksum` first
 //! checksum:    BLAKE3 of HEADER with 64 zeros for its checksum, then of each tensor by name: name, dtype, shape, bytes
 //! ```
@@ -11,12 +12,12 @@
 //! weights are copied once, to where they are used.
 
 use super::header::{Header, Precision};
-use super::weights::{self, Layout, Stored};
+use super::stored::{self, Entry};
+use super::weights::{self, Layout};
 use super::{Definition, first_names, map};
 use crate::error::{Error, Result};
 use crate::whole_file;
 use burn::tensor::{Device, TensorData};
-use burn_store::bridge;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -27,22 +28,21 @@ use std::path::Path;
 const KEY: &str = "polyad";
 /// The longest text that safetensors allows.
 const LONGEST_HEADER: u64 = 100_000_000;
+/// What is stored, by name.
+type Entries<'a> = BTreeMap<&'a str, Entry<'a>>;
+
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Definition {
     /// Writes the model, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
+        whole_file::write(path, &self.to_bytes()?)
+    }
+
+    /// The bytes of its file. Cost: the weights are read and copied once.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let tensors = weights::tensors(&self.network, self.header.precision)?;
-        let views: Vec<(&str, TensorView<'_>)> = tensors
-            .iter()
-            .map(|(name, data)| {
-                let view = TensorView::new(dtype(self.header.precision, data), data.shape().to_vec(), data.as_bytes());
-                Ok((name.as_str(), view.map_err(|error| Error::Model(format!("{name}: {error}")))?))
-            })
-            .collect::<Result<_>>()?;
-        let metadata = HashMap::from([(KEY.to_owned(), json(&self.header)?)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| Error::Model(error.to_string()))?;
-        whole_file::write(path, &bytes)
+        write(&self.header, &entries(&tensors, self.header.precision)?)
     }
 
     /// Reads a model. What is damaged, truncated, foreign, or newer than this version is refused, and told apart.
@@ -56,13 +56,10 @@ impl Definition {
         let text = header_text(bytes)?;
         let header = read_header(&text)?;
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let mut tensors = BTreeMap::new();
+        let tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
         let mut hasher = begin_checksum(&text, &header.checksum);
-        let mut entries = file.tensors();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        for (name, view) in entries {
-            hash_tensor(&mut hasher, &name, view.dtype(), view.shape(), view.data());
-            tensors.insert(name, view);
+        for (name, view) in &tensors {
+            hash_tensor(&mut hasher, name, view.dtype(), view.shape(), view.data());
         }
         let found = hasher.finalize().to_hex();
         if header.checksum != found.as_str() {
@@ -82,9 +79,9 @@ impl Definition {
         if !missing.is_empty() {
             return Err(Error::Model(format!("without {}", first_names(&missing))));
         }
-        let stored: Vec<Stored> =
-            tensors.into_iter().map(|(name, view)| to_stored(name, &view)).collect::<Result<_>>()?;
-        weights::apply(&mut network, stored, Layout::Burn)?;
+        let numbers = |(name, view): (&String, &TensorView<'_>)| Ok((name.clone(), stored::numbers(name, view)?));
+        let tensors: BTreeMap<String, TensorData> = tensors.iter().map(numbers).collect::<Result<_>>()?;
+        weights::apply(&mut network, weights::stored(&tensors), Layout::Burn)?;
         Ok(Definition { header, network })
     }
 }
@@ -147,12 +144,23 @@ pub(super) fn json(header: &impl Serialize) -> Result<String> {
     serde_json::to_string(header).map_err(|error| Error::Model(format!("its header cannot be written: {error}")))
 }
 
-/// The digest of a header, whatever checksum it bears, and of weights.
-pub(super) fn checksum(header: &Header, tensors: &BTreeMap<String, TensorData>) -> Result<String> {
+/// What a file of that precision holds of tensors, by name.
+pub(super) fn entries(tensors: &BTreeMap<String, TensorData>, precision: Precision) -> Result<Entries<'_>> {
+    tensors.iter().map(|(name, data)| Ok((name.as_str(), Entry::of(name, data, precision)?))).collect()
+}
+
+fn write(header: &Header, entries: &Entries<'_>) -> Result<Vec<u8>> {
+    let views: Vec<_> = entries.iter().map(|(name, entry)| Ok((*name, entry.view(name)?))).collect::<Result<_>>()?;
+    let metadata = HashMap::from([(KEY.to_owned(), json(header)?)]);
+    safetensors::serialize(views, Some(metadata)).map_err(|error| Error::Model(error.to_string()))
+}
+
+/// The digest of a header, whatever checksum it bears, and of what is stored with it.
+pub(super) fn checksum(header: &Header, entries: &Entries<'_>) -> Result<String> {
     let text = json(&Header { checksum: NO_CHECKSUM.into(), ..header.clone() })?;
     let mut hasher = begin_checksum(&text, NO_CHECKSUM);
-    for (name, data) in tensors {
-        hash_tensor(&mut hasher, name, dtype(header.precision, data), data.shape().as_slice(), data.as_bytes());
+    for (name, entry) in entries {
+        hash_tensor(&mut hasher, name, entry.dtype, &entry.shape, &entry.bytes);
     }
     Ok(hasher.finalize().to_hex().to_string())
 }
@@ -171,20 +179,90 @@ fn hash_tensor(hasher: &mut blake3::Hasher, name: &str, dtype: Dtype, shape: &[u
     hasher.update_rayon(bytes);
 }
 
-/// How a tensor is stored: see [`Precision`].
-fn dtype(precision: Precision, data: &TensorData) -> Dtype {
-    if precision == Precision::F16 && data.shape().num_dims() > 1 { Dtype::F16 } else { Dtype::F32 }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::render::RenderSettings;
+    use crate::vsformer::{BackboneKind, VsFormerConfig};
+    use burn::module::Module;
+    use polyad_nn::hadamard::modulation::pruning::{Masks, Number, encode, magnitude};
 
-fn to_stored(name: String, view: &TensorView<'_>) -> Result<Stored> {
-    use burn::tensor::{Bytes, DType, Shape};
-    let dtype = match view.dtype() {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        other => return Err(Error::Model(format!("{name} is stored as {other:?}; F32 and F16 are known"))),
-    };
-    let bytes = Bytes::from_bytes_vec(view.data().to_vec());
-    let data = TensorData::try_from_bytes(bytes, Shape::from(view.shape().to_vec()), dtype)
-        .map_err(|error| Error::Model(format!("{name}: {error}")))?;
-    Ok(bridge::from_data(data, name, None))
+    /// A small network with a tenth of its weights, and its header.
+    fn pruned(precision: Precision) -> Definition {
+        let published = VsFormerConfig::published(BackboneKind::Small, None);
+        let config = VsFormerConfig { layers: 1, heads: 2, dim: 16, ..published };
+        let network = config.init(&Device::flex()).expect("small sizes");
+        let masks = Masks::keep_share(&magnitude(&network), 0.1).expect("a share");
+        let header = Header { precision, ..Header::new(config, RenderSettings::default(), None) };
+        Definition::new(masks.apply(network).expect("its own"), header).expect("a header that fits")
+    }
+
+    /// The file of a definition, in which the bytes of each sparse tensor are changed, with a checksum that is right.
+    fn changed(definition: &Definition, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+        let tensors = weights::tensors(&definition.network, definition.header.precision).expect("weights");
+        let mut entries = entries(&tensors, definition.header.precision).expect("entries");
+        for entry in entries.values_mut().filter(|entry| entry.is_sparse()) {
+            change(entry.bytes.to_mut());
+            entry.shape = vec![entry.bytes.len()];
+        }
+        let mut header = definition.header.clone();
+        header.checksum = checksum(&header, &entries).expect("a checksum");
+        write(&header, &entries).expect("bytes")
+    }
+
+    #[test]
+    fn pruned_weights_take_their_share_of_bytes_and_come_back_to_the_bit() {
+        for (precision, each) in [(Precision::F32, 4), (Precision::F16, 2)] {
+            let definition = pruned(precision);
+            assert_eq!(definition.header.format, 2, "a version that knows no sparse tensors must say so");
+            let bytes = definition.to_bytes().expect("bytes");
+            let read = Definition::from_bytes(&bytes).expect("its own bytes");
+            assert_eq!(read.header, definition.header);
+            let tensors = |definition: &Definition| weights::tensors(&definition.network, precision).expect("weights");
+            assert!(tensors(&read) == tensors(&definition), "{precision:?}");
+            assert!(read.to_bytes().expect("bytes") == bytes);
+            // A bit and a tenth of a number for each weight; names, headers and what is not pruned take some 60 kB.
+            let weights = definition.network.num_params();
+            let most = weights / 8 + each * weights / 10 + 60_000;
+            assert!(bytes.len() < most, "{} bytes in {precision:?}, at most {most}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn sparse_tensors_that_are_damaged_are_refused_by_name_also_under_a_right_checksum() {
+        let definition = pruned(Precision::F32);
+        let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+            Definition::from_bytes(&changed(&definition, change)).expect_err("damaged").to_string()
+        };
+        Definition::from_bytes(&changed(&definition, |_| {})).expect("nothing was changed");
+        let message = refused(&|bytes| bytes[0] = b'Q');
+        assert!(message.starts_with("model: ") && message.contains("weight: sparse tensor: byte 0"), "{message}");
+        assert!(refused(&|bytes| bytes.truncate(bytes.len() - 1)).contains("sparse tensor"));
+        assert!(refused(&|bytes| bytes.push(0)).contains("too many"));
+        // Lengths that nothing stands behind.
+        assert!(refused(&|bytes| bytes[6..14].fill(0xff)).contains("too many numbers"));
+        // Sound, and of another shape than the network's.
+        let other = encode(&[2, 2], &[1.0; 4], Number::Single).expect("encodes");
+        let message = refused(&|bytes| *bytes = other.clone());
+        assert!(message.contains("hape") && message.contains("weight"), "{message}");
+    }
+    #[test]
+    fn sparse_tensors_of_broken_bytes_are_read_or_refused_and_never_panic() {
+        let definition = pruned(Precision::F16);
+        let mut random = Random::new(7, 0);
+        let (mut refused, mut read) = (0, 0);
+        for _ in 0..40 {
+            let (at, byte) = (random.next() as usize, random.next() as u8);
+            // Half of the blows fall on the beginning, where lengths are.
+            let reach = if random.coin() { 32 } else { usize::MAX };
+            let place = |bytes: &[u8]| at % bytes.len().min(reach);
+            match Definition::from_bytes(&changed(&definition, |bytes| bytes[place(bytes)] = byte)) {
+                Ok(_) => read += 1,
+                Err(Error::Model(_)) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(refused > 5 && read > 0, "{refused} refused, {read} read");
+    }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Header {
     /// Digest of the rest of the header and of all weights; [`Model::new`](super::Model::new) fills it in.
     pub checksum: String,
-    /// Version of this format; [`Header::FORMAT`] when written.
+    /// Version of this format; [`Definition::new`](super::Definition::new) fills it in.
     pub format: u32,
     /// Version of polyad that wrote it.
     pub polyad: String,
@@ -119,14 +119,15 @@ fn check_pixels(view: &View) -> Result<()> {
 }
 
 impl Header {
-    /// The newest format that this version reads, and the one it writes.
-    pub const FORMAT: u32 = 1;
+    /// The newest format that this version reads: 2, which may store tensors as a bitmap and numbers. Where none is stored so,
+    /// 1 is written, which older versions read.
+    pub const FORMAT: u32 = 2;
 
     /// The header of a new model, with ImageNet's normalisation.
     pub fn new(architecture: VsFormerConfig, render: RenderSettings, classes: Option<Vec<String>>) -> Self {
         Header {
             checksum: String::new(),
-            format: Self::FORMAT,
+            format: 1,
             polyad: env!("CARGO_PKG_VERSION").into(),
             architecture,
             input: InputNormalisation::default(),
@@ -187,6 +188,25 @@ impl Header {
         ];
         match pairs.into_iter().find(|(_, own, found)| own != found) {
             Some((name, own, found)) => Err(Error::Model(format!("it was made for {name} {own}, not {found}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Names of the classes; an error where there are none.
+    pub fn named_classes(&self) -> Result<&[String]> {
+        self.classes.as_deref().ok_or_else(|| Error::Model("it has no classes, it only embeds".into()))
+    }
+
+    /// Refuses other classes than the model's, naming the first that differs.
+    pub fn check_classes(&self, found: &[String]) -> Result<()> {
+        let own = self.named_classes()?;
+        if own.len() != found.len() {
+            return Err(Error::Model(format!("it knows {} classes, the data have {}", own.len(), found.len())));
+        }
+        match own.iter().zip(found).position(|(own, found)| own != found) {
+            Some(index) => {
+                Err(Error::Model(format!("its class {index} is {:?}, that of the data {:?}", own[index], found[index])))
+            }
             None => Ok(()),
         }
     }

@@ -16,10 +16,11 @@ mod infer;
 mod map;
 mod names;
 mod npy;
+mod stored;
 mod weights;
 
 use crate::embedding::{Embedder, Embedding};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::render::RenderSettings;
 use crate::view_set::ViewSet;
 use crate::vsformer::{Encoder, Head, Projection, VsFormer};
@@ -32,6 +33,7 @@ pub use checkpoint::Checkpoint;
 pub use definition::Definition;
 pub use header::{Header, InputNormalisation, Precision};
 pub use import::import;
+pub(crate) use weights::IMAGE_NETWORK;
 
 /// A network ready to use, without gradients.
 #[derive(Debug)]
@@ -89,8 +91,7 @@ impl Model {
 
     /// Names of the classes; an error where it has none.
     pub fn classes(&self) -> Result<&[String]> {
-        let classes = self.header.classes.as_deref();
-        classes.ok_or_else(|| Error::Model("it has no classes, it only embeds".into()))
+        self.header.named_classes()
     }
 
     /// Refuses pictures made with other settings than the model's, naming the first that differs and both values.
@@ -100,16 +101,7 @@ impl Model {
 
     /// Refuses other classes than the model's, naming the first that differs.
     pub fn check_classes(&self, found: &[String]) -> Result<()> {
-        let own = self.classes()?;
-        if own.len() != found.len() {
-            return Err(Error::Model(format!("it knows {} classes, the data have {}", own.len(), found.len())));
-        }
-        match own.iter().zip(found).position(|(own, found)| own != found) {
-            Some(index) => {
-                Err(Error::Model(format!("its class {index} is {:?}, that of the data {:?}", own[index], found[index])))
-            }
-            None => Ok(()),
-        }
+        self.header.check_classes(found)
     }
 
     /// A score for each class of each shape, in the order given.

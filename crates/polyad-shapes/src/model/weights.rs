@@ -11,6 +11,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_store::{FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use std::collections::BTreeMap;
 
+/// What the names of the image network's weights begin with.
+pub(crate) const IMAGE_NETWORK: &str = "initializer.backbone.";
+
 /// A tensor in transit; its bytes may not have been read yet.
 pub(super) type Stored = burn_store::burn_pack::Tensor;
 

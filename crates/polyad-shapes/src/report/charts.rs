@@ -49,6 +49,15 @@ pub struct Curve {
     /// Points from left to right; those with a value that is not finite, or beyond a million
     /// millions, are left out.
     pub points: Vec<[f64; 2]>,
+    /// How far each point's value may be off, drawn as a bar up and down; empty where nobody knows.
+    pub deviations: Vec<f64>,
+}
+
+impl Curve {
+    /// The ends of the bars, below and above.
+    fn bars(&self) -> impl Iterator<Item = [[f64; 2]; 2]> {
+        self.points.iter().zip(&self.deviations).map(|([x, y], d)| [[*x, y - d], [*x, y + d]])
+    }
 }
 
 impl Chart {
@@ -58,7 +67,10 @@ impl Chart {
         let shown = |p: &&[f64; 2]| p.iter().all(|v| v.abs() <= GREATEST);
         let curves: Vec<(&str, Vec<[f64; 2]>)> =
             self.curves.iter().map(|c| (c.name.as_str(), c.points.iter().filter(shown).copied().collect())).collect();
-        let all: Vec<[f64; 2]> = curves.iter().flat_map(|(_, points)| points).copied().collect();
+        let bars: Vec<Vec<[[f64; 2]; 2]>> =
+            self.curves.iter().map(|c| c.bars().filter(|ends| ends.iter().all(|p| shown(&p))).collect()).collect();
+        let points = curves.iter().flat_map(|(_, points)| points).copied();
+        let all: Vec<[f64; 2]> = points.chain(bars.iter().flatten().flatten().copied()).collect();
         let (Some(x), Some(y)) = (Axis::horizontal(&all), Axis::vertical(&all, self.scale)) else {
             return String::new();
         };
@@ -93,6 +105,9 @@ impl Chart {
         );
         for (i, (name, points)) in curves.iter().enumerate() {
             svg += &drawn(points.iter().map(|p| [to_x(p[0]), to_y(p[1])]), i % COLOURS, name);
+            for ends in &bars[i] {
+                svg += &drawn(ends.iter().map(|p| [to_x(p[0]), to_y(p[1])]), i % COLOURS, name);
+            }
         }
         svg += "</svg>\n";
         if curves.len() > 1 {

@@ -3,7 +3,7 @@
 //! ```text
 //! CACHE/features-MODEL/AB/CDEF...   AB CDEF...: the key of a View Set
 //! file:  32 bytes of BLAKE3 of the rest, then little-endian single precision, view by view
-//! MODEL: a digest of the model's identity and of the instruction set, whose roundings differ
+//! MODEL: a digest of the image network and of the instruction set, whose roundings differ
 //! ```
 //!
 //! A file that is damaged is computed anew.
@@ -22,9 +22,9 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Uses a folder inside that of the pictures, for features of the model of this identity.
-    pub fn open(cache: &Path, identity: &str) -> Self {
-        let name = blake3::hash(format!("{identity} {}", polyad_simd::level()).as_bytes()).to_hex();
+    /// Uses a folder inside that of the pictures, for features of the image network of this digest.
+    pub fn open(cache: &Path, sees: &str) -> Self {
+        let name = blake3::hash(format!("{sees} {}", polyad_simd::level()).as_bytes()).to_hex();
         Features { folder: cache.join(format!("features-{}", &name[..16])) }
     }
 

@@ -11,8 +11,10 @@
 mod cache;
 mod dataset;
 mod features;
+mod lessons;
 pub(crate) mod loss;
 mod pictures;
+pub mod prune;
 mod recipe;
 mod run;
 mod stages;
@@ -26,8 +28,9 @@ use crate::states::{self, States, Stored};
 use crate::vsformer::{ViewClassifier, VsFormer};
 use burn::module::Module;
 use features::Features;
+use lessons::{Lessons, Sample, adamw};
 use polyad_nn::blocked::Precision;
-use run::{Clock, Run, Sample};
+use run::{Clock, Run};
 use state::Position;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -84,24 +87,25 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
     let folder = options.cache.clone().unwrap_or_else(|| beside(out, ".cache"));
     let cache = Cache::open(&folder, &recipe.render)?;
     let mut failures = data.failures.clone();
-    let turns: Vec<Turn> = std::iter::once(Turn::AsIs)
-        .chain((0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k }))
-        .collect();
+    let turns = turns(&recipe);
     let (train, learnt) = samples(&cache, &data.train, &turns, &mut failures, job)?;
     let (validation, validating) = samples(&cache, &data.validation, &turns, &mut failures, job)?;
     check_readable(&train, &data)?;
 
-    let Beginning { network: begin, input, identity } = beginning(&recipe)?;
+    let Beginning { network: begin, input, sees } = beginning(&recipe)?;
     let position = stored.as_ref().map_or_else(|| first_position(&recipe, shapes), |s| s.position.clone());
     let mut run = Run {
-        recipe: &recipe,
-        cache: &cache,
-        features: identity.filter(|_| recipe.freeze).map(|identity| Features::open(&folder, &identity)),
-        input,
-        train: &train,
+        lessons: Lessons {
+            recipe: &recipe,
+            cache: &cache,
+            features: sees.filter(|_| recipe.freeze).map(|sees| Features::open(&folder, &sees)),
+            input,
+            train: &train,
+            seed: recipe.seed,
+            job,
+        },
         validation: &validation,
         states: &states,
-        job,
         best: stored.as_ref().map_or(Ok(None), |stored| stored.best())?,
         clock: Clock::going_on_after(position.seconds, options.save_every.unwrap_or(SAVE_EVERY)),
         position,
@@ -136,8 +140,8 @@ fn timeless(epoch: &Epoch) -> serde_json::Value {
 
 /// All stages, from where the run is.
 fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&Stored<Position>>) -> Result<VsFormer> {
-    let device = Run::device();
-    let recipe = run.recipe;
+    let device = Lessons::device();
+    let recipe = run.lessons.recipe;
     let classes = recipe.architecture.classes.unwrap_or_default();
     device.seed(run.random(5, 0).next());
     let mut network = begin;
@@ -163,9 +167,9 @@ fn learn(run: &mut Run<'_>, begin: VsFormer, stored: Option<&Stored<Position>>) 
         let optimizer = match stored.take() {
             Some(stored) => {
                 network = stored.network(network)?;
-                stored.optimizer(run.adamw())?
+                stored.optimizer(adamw())?
             }
-            None => run.adamw(),
+            None => adamw(),
         };
         network = run.sets(network, optimizer, schedule, frozen)?;
         if stage == 2 && recipe.refining.epochs > 0 {
@@ -181,12 +185,12 @@ struct Beginning {
     network: VsFormer,
     /// How its pixels become numbers.
     input: InputNormalisation,
-    /// The identity of that model.
-    identity: Option<String>,
+    /// What tells that model's image network from others.
+    sees: Option<String>,
 }
 
 fn beginning(recipe: &Recipe) -> Result<Beginning> {
-    let device = Run::device();
+    let device = Lessons::device();
     device.seed(recipe.seed);
     let mut network = recipe.architecture.init(&device)?;
     if recipe.bfloat16 {
@@ -195,7 +199,7 @@ fn beginning(recipe: &Recipe) -> Result<Beginning> {
     // Burn draws weights when they are first looked at. Looked at now, they follow from the seed alone, and not from what a
     // run has drawn by the time that it comes to them, which is less if it was stopped before.
     states::record(&network)?;
-    let Some(path) = &recipe.begin else { return Ok(Beginning { network, input: recipe.input, identity: None }) };
+    let Some(path) = &recipe.begin else { return Ok(Beginning { network, input: recipe.input, sees: None }) };
     let model = Definition::named(path)?;
     let begin = model.network().initializer.clone().train();
     if model.header().architecture.dim == recipe.architecture.dim {
@@ -205,8 +209,7 @@ fn beginning(recipe: &Recipe) -> Result<Beginning> {
         let weights = states::record(&begin.backbone)?;
         network.initializer.backbone = states::restore(network.initializer.backbone, weights.to_vec())?;
     }
-    let header = model.header();
-    Ok(Beginning { network, input: header.input, identity: Some(header.checksum.clone()) })
+    Ok(Beginning { network, input: model.header().input, sees: Some(model.image_network()?) })
 }
 
 fn first_position(recipe: &Recipe, shapes: String) -> Position {
@@ -222,6 +225,12 @@ fn first_position(recipe: &Recipe, shapes: String) -> Position {
         best: None,
         seconds: 0.0,
     }
+}
+
+/// The turns of a shape that is learnt from.
+fn turns(recipe: &Recipe) -> Vec<Turn> {
+    let turned = (0..recipe.rotations as u64).map(|k| Turn::Random { seed: recipe.seed, k });
+    std::iter::once(Turn::AsIs).chain(turned).collect()
 }
 
 /// The View Sets of shapes in all turns, and the number of shapes. Those that cannot be read are listed.

@@ -1,51 +1,29 @@
-//! What both stages share: the shapes, the state, the steps.
+//! What both stages share: the state, the steps.
 
-use super::cache::{Cache, Key};
-use super::features::Features;
-use super::pictures::{Tally, jittered};
-use super::recipe::{Recipe, Schedule};
+use super::lessons::{GROUP, Lessons, Sample, adamw};
+use super::pictures::Tally;
+use super::recipe::Schedule;
 use super::state::{Epoch, Position};
 use crate::error::{Error, Result};
-use crate::job::Job;
-use crate::model::InputNormalisation;
 use crate::random::Random;
 use crate::states::{States, record};
-use crate::view_set::{View, ViewSet};
-use crate::vsformer::{VsFormer, numbers};
+use crate::vsformer::VsFormer;
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device, Tensor};
-use rayon::prelude::*;
+use burn::tensor::{Bytes, Tensor};
 use std::time::{Duration, Instant};
 
-/// View Sets whose features are computed at once.
-pub(super) const GROUP: usize = 64;
 /// Pixels of the View Sets that are in memory at once: among these, views are mixed in stage 1. Half a gigabyte mixes all
 /// of a library of some ten thousand View Sets of 48 x 48; batches that see a few shapes again and again teach less.
 const POOL_PIXELS: usize = 1 << 29;
 /// Writing states takes at most one part in so many of a run's time.
 const SAVE_SHARE: u32 = 20;
-/// Pixels of a batch of views without gradients.
-const BATCH_PIXELS: usize = 1 << 20;
-
-/// A View Set to learn from, or to be validated by: a shape in one of its turns.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample {
-    pub key: Key,
-    pub class: usize,
-}
 
 /// A run under way.
 pub(super) struct Run<'a> {
-    pub recipe: &'a Recipe,
-    pub cache: &'a Cache,
-    /// Where features are kept; only those of an image network that never changes are.
-    pub features: Option<Features>,
-    pub input: InputNormalisation,
-    pub train: &'a [Sample],
+    pub lessons: Lessons<'a>,
     pub validation: &'a [Sample],
     pub states: &'a States,
-    pub job: Job<'a>,
     pub position: Position,
     pub best: Option<Bytes>,
     pub clock: Clock,
@@ -71,60 +49,28 @@ impl Clock {
 }
 
 impl Run<'_> {
-    pub fn device() -> Device {
-        Device::flex().autodiff()
+    /// Where the run is: its stage and the stage's epoch.
+    pub fn at(&self) -> (u8, usize) {
+        (self.position.stage, self.position.epoch)
     }
 
     /// A stream of random numbers for a purpose at this place of the run: the same after a stop as without one.
     pub fn random(&self, purpose: u64, index: usize) -> Random {
-        let place = (u64::from(self.position.stage) << 56) ^ ((self.position.epoch as u64) << 32) ^ index as u64;
-        Random::new(self.recipe.seed, place ^ (purpose << 60))
-    }
-
-    /// Seeds what the network draws itself, such as dropout, for a step.
-    pub fn seed_step(&self, step: usize) {
-        Self::device().seed(self.random(1, step).next());
+        self.lessons.random(self.at(), purpose, index)
     }
 
     /// The samples in this epoch's order.
     pub fn order(&self) -> Vec<Sample> {
-        let mut order = self.train.to_vec();
+        let mut order = self.lessons.train.to_vec();
         self.random(2, 0).shuffle(&mut order);
         order
     }
 
     /// How many View Sets are in memory at once, if all are like the first.
     pub fn pool(&self) -> usize {
-        let first = self.train.first().and_then(|sample| self.cache.load(sample.key).ok());
+        let first = self.lessons.train.first().and_then(|sample| self.lessons.cache.load(sample.key).ok());
         let pixels = first.map_or(1, |set| set.views.iter().map(|view| view.pixels.len()).sum());
         (POOL_PIXELS / pixels.max(1)).max(GROUP)
-    }
-
-    /// The View Sets of samples, in their order.
-    pub fn load(&self, samples: &[Sample]) -> Result<Vec<ViewSet>> {
-        samples.par_iter().map(|sample| self.cache.load(sample.key)).collect()
-    }
-
-    /// A batch of views as the network's input, jittered if the recipe says so.
-    pub fn training_input(&self, views: &[&View], random: &mut Random) -> Result<Tensor<4>> {
-        if !self.recipe.jitter {
-            return self.input.tensor(views, &Self::device());
-        }
-        let streams: Vec<u64> = views.iter().map(|_| random.next()).collect();
-        let moved: Vec<View> =
-            views.par_iter().zip(streams).map(|(view, stream)| jittered(view, &mut Random::new(stream, 0))).collect();
-        self.input.tensor(&moved.iter().collect::<Vec<_>>(), &Self::device())
-    }
-
-    /// Runs views through `network` without gradients, in batches of bounded size, and gives its rows of numbers.
-    pub fn infer(&self, views: &[&View], network: impl Fn(Tensor<4>) -> Result<Tensor<2>>) -> Result<Vec<f32>> {
-        let side = self.recipe.render.size;
-        let mut rows = Vec::new();
-        for batch in views.chunks((BATCH_PIXELS / (side * side)).max(1)) {
-            self.job.check()?;
-            rows.extend(numbers(network(self.input.tensor(batch, &Device::flex())?)?)?);
-        }
-        Ok(rows)
     }
 
     /// One step of the optimizer. A loss that is not finite ends the run.
@@ -146,7 +92,7 @@ impl Run<'_> {
         self.position.loss += value;
         self.position.batches += 1;
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
-        self.job.reporter().note(&format!("loss {:.3}", self.position.loss / self.position.batches as f64));
+        self.lessons.job.reporter().note(&format!("loss {:.3}", self.position.loss / self.position.batches as f64));
         Ok(optimizer.step(rate, network, gradients))
     }
 
@@ -165,7 +111,7 @@ impl Run<'_> {
     pub fn finish_epoch<M: Module>(&mut self, tally: Tally, network: &M, optimizer: &ModuleOptimizer) -> Result<()> {
         let position = &mut self.position;
         // To whoever reads the curve, refining is the end of stage 2.
-        let before = if position.stage == 3 { self.recipe.stage2.epochs } else { 0 };
+        let before = if position.stage == 3 { self.lessons.recipe.stage2.epochs } else { 0 };
         let epoch = Epoch {
             stage: position.stage.min(2),
             epoch: before + position.epoch + 1,
@@ -194,7 +140,7 @@ impl Run<'_> {
     pub fn next_stage(&mut self, network: &VsFormer) -> Result<()> {
         self.position.stage += 1;
         self.position.epoch = 0;
-        let optimizer = self.adamw();
+        let optimizer = adamw();
         self.save(network, &optimizer)
     }
 

@@ -11,6 +11,7 @@
 mod config;
 mod describe;
 mod encoder;
+mod flow;
 mod head;
 mod initializer;
 mod network;

@@ -146,7 +146,7 @@ fn truncated_foreign_and_newer_files_are_told_apart() {
     let mut newer = bytes;
     newer[place + format.len() - 1] = b'9';
     let message = refused(&newer);
-    assert!(message.contains("format 9") && message.contains("up to format 1"), "{message}");
+    assert!(message.contains("format 9") && message.contains("up to format 2"), "{message}");
 
     let absent = Model::load(&folder.path().join("absent")).expect_err("no such file").to_string();
     assert!(absent.contains("absent"), "{absent}");

@@ -1,6 +1,8 @@
 //! Arguments of the commands of the Hadamard toolkit.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use polyad_shapes::train::prune::Method;
 use std::path::PathBuf;
 
 /// Say what a network costs, and whether it is a polynomial
@@ -161,6 +163,64 @@ pub struct VqaArgs {
     /// Passes over the pictures that teach the eyes
     #[arg(long, default_value_t = polyad_evidence::vqa::Study::default().eye_epochs)]
     pub eye_epochs: usize,
+}
+
+/// Find which weights a trained model can do without, and write it without them
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("result").required(true).args(["out", "report"]),
+    after_help = "\
+Example:
+  polyad prune parts --model parts.model --method magnitude --sparsity 0.9 --out small.model
+  polyad prune parts --model parts.model --method all --sparsity .5,.8,.9,.95 --report pruning
+
+DIR is the folder that the model was trained on. random, magnitude and movement begin with its weights; random-fresh, snip, \
+synflow and lottery with fresh ones. All end in as many lessons under the mask. An image network that was frozen in training \
+stays whole. What is pruned is 0 and takes one bit of the file, which is used as any model. REPORT holds report.html and \
+trials.json; stopped, it goes on where it was."
+)]
+pub struct PruneArgs {
+    /// Folder with a folder for each class
+    pub dir: PathBuf,
+    /// The trained model
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// How it is decided which weights go; several for a report, or all
+    #[arg(long, value_name = "M", required = true, value_delimiter = ',', value_parser = methods())]
+    pub method: Vec<String>,
+    /// The share of weights that go, from 0 to below 1; several for a report
+    #[arg(long, value_name = "S", required = true, value_delimiter = ',', value_parser = sparsity)]
+    pub sparsity: Vec<f64>,
+    /// The model to write
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Folder for report.html and trials.json, of all methods at all sparsities
+    #[arg(long, value_name = "REPORT")]
+    pub report: Option<PathBuf>,
+    /// Seed of the one run that is written
+    #[arg(long, default_value_t = 0, conflicts_with = "report")]
+    pub seed: u64,
+    /// Runs of each method and sparsity for the report
+    #[arg(long, default_value_t = 3, conflicts_with = "out")]
+    pub seeds: u64,
+    /// Passes over the shapes after a mask
+    #[arg(long, default_value_t = 4)]
+    pub epochs: usize,
+    /// Folder for the pictures of shapes, kept for the next run
+    #[arg(long, value_name = "CACHE")]
+    pub cache: Option<PathBuf>,
+}
+
+/// What names all methods at once.
+pub const ALL_METHODS: &str = "all";
+
+fn methods() -> PossibleValuesParser {
+    PossibleValuesParser::new([ALL_METHODS].into_iter().chain(Method::ALL.map(Method::name)))
+}
+
+fn sparsity(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "a share from 0 to below 1 is wanted, as 0.9".into())
 }
 
 /// Write a model as one file that runs without polyad's training stack

@@ -10,7 +10,8 @@ mod values;
 
 pub use attention::{AttendArgs, PlanArgs, Precision};
 pub use hadamard::{
-    AuditArgs, ExportArgs, InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs, InpaintTrainArgs, VqaArgs,
+    ALL_METHODS, AuditArgs, ExportArgs, InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs,
+    InpaintTrainArgs, PruneArgs, VqaArgs,
 };
 pub use learn::{DemoArgs, EvaluateArgs, TrainArgs};
 pub use more::{CompletionsArgs, DoctorArgs, HelpArgs};
@@ -67,6 +68,7 @@ pub enum Command {
     Audit(AuditArgs),
     Inpaint(InpaintArgs),
     Vqa(VqaArgs),
+    Prune(PruneArgs),
     Export(ExportArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),

@@ -16,6 +16,7 @@ mod info;
 mod inpaint;
 mod models;
 mod plan;
+mod prune;
 mod render;
 mod score;
 mod search;
@@ -46,6 +47,7 @@ pub fn run(command: Command, printer: &Printer, job: Job) -> Result<Exit> {
         Command::Plan(args) => plan::run(&args, printer),
         Command::Audit(args) => audit::run(&args, printer),
         Command::Vqa(args) => vqa::run(&args, printer, job),
+        Command::Prune(args) => prune::run(&args, printer, job),
         Command::Inpaint(args) => inpaint::run(&args, printer, job),
         Command::Export(args) => export::run(&args, printer),
         Command::Doctor(_) => doctor::run(printer),

@@ -1,6 +1,9 @@
 //! The Hadamard toolkit from outside: audits, holes in photographs, questions about pictures.
 
+use crate::shapes::put;
 use crate::support::{json_lines, names, polyad};
+use polyad_shapes::demo::families::{families, generate};
+use polyad_shapes::demo::stl::write_stl;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -140,4 +143,78 @@ fn every_fusion_is_tried_and_a_study_goes_on_where_it_was() {
     refused(here, "vqa asked --out report --widths 4", 1, &["other settings"]);
     refused(here, "vqa asked --out other --widths 0", 2, &["nothing to try"]);
     refused(here, "vqa nowhere --out other", 2, &["nowhere"]);
+}
+
+/// A library of two families and a model of it that has learnt next to nothing.
+fn put_trained(here: &Path) {
+    for (index, family) in ["mug", "spring"].into_iter().enumerate() {
+        let family_index = families().iter().position(|name| *name == family).expect("a family");
+        for seed in 0..6 {
+            let part = if seed < 4 { "train" } else { "test" };
+            let stl = write_stl(&generate(family_index, seed));
+            put(here, format!("parts/{family}/{part}/{index}{seed}.stl"), &stl);
+        }
+    }
+    json(
+        here,
+        "train parts --out model --cache cache --views 6 --size 32 --rotations 0 --layers 1 --heads 2 --dim 32 --stage1-epochs 0 \
+         --epochs 1 --json",
+    );
+}
+
+#[test]
+fn a_pruned_model_is_smaller_and_is_used_as_the_other_is() {
+    let folder = tempdir().expect("a folder");
+    let here = folder.path();
+    put_trained(here);
+    let line =
+        "prune parts --model model --method magnitude --sparsity 0.9 --out small --cache cache --epochs 1 --json";
+    let pruned = json(here, line);
+    let size = |name: &str| fs::metadata(here.join(name)).expect("a file").len();
+    assert_eq!((&pruned["method"], &pruned["sparsity"]), (&"magnitude".into(), &0.9.into()));
+    assert_eq!((pruned["bytes"].as_u64(), pruned["dense_bytes"].as_u64()), (Some(size("small")), Some(size("model"))));
+    assert!(size("small") * 3 < size("model"));
+    assert_eq!(pruned["kept"].as_f64(), pruned["weights"].as_f64().map(|weights| (weights * 0.1).round()));
+    let measured = json(here, "evaluate parts --model small --cache cache --json");
+    assert_eq!(measured["instance_accuracy"], pruned["instance_accuracy"]);
+    json(here, "classify parts/mug/test --model small --json");
+    json(here, "index parts --out parts.index --model small --json");
+    json(here, "export --model small --out small.net --json");
+    json(here, "audit small --json");
+    let again = json(here, &line.replace("--model model", "--model small").replace("--out small", "--out smaller"));
+    assert_eq!(again["kept"], pruned["kept"], "what was pruned can be pruned again");
+    let once = fs::read(here.join("small")).expect("a file");
+    json(here, line);
+    assert!(fs::read(here.join("small")).expect("a file") == once, "the same line writes the same bytes");
+}
+
+#[test]
+fn methods_are_compared_on_a_page_and_a_study_of_them_goes_on_where_it_was() {
+    let folder = tempdir().expect("a folder");
+    let here = folder.path();
+    put_trained(here);
+    let line = "prune parts --model model --method random,magnitude --sparsity .5,.9 --seeds 2 --epochs 1 --report report --cache cache";
+    let run = |line: &str| polyad(here, &[&line.split(' ').collect::<Vec<_>>()[..], &["--json"]].concat());
+    let first = run(line);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert_eq!(json_lines(&first).len(), 8);
+    assert_eq!(names(&here.join("report")), ["report.html", "trials.json"]);
+    let kept = here.join("report/trials.json");
+    // A run that was stopped behind its third trial.
+    let text = fs::read_to_string(&kept).expect("trials");
+    let mut trials: Value = serde_json::from_str(&text).expect("JSON");
+    trials["trials"].as_array_mut().expect("a list").truncate(3);
+    fs::write(&kept, trials.to_string()).expect("written");
+    assert_eq!(run(line).stdout, first.stdout);
+    assert_eq!(fs::read_to_string(&kept).expect("trials"), text);
+    refused(here, &line.replace(".5,.9", ".5"), 1, &["trials.json", "other settings"]);
+    refused(here, &line.replace("random,", "snap,"), 2, &["snap", "synflow", "lottery"]);
+    for wrong in ["1", "-0.1", "nan", "much"] {
+        refused(here, &line.replace(".5,.9", wrong).replace("--sparsity ", "--sparsity="), 2, &["below 1"]);
+    }
+    refused(here, "prune parts --model model --method all --sparsity .5 --out small", 2, &["7 methods", "--report"]);
+    refused(here, "prune parts --model model --method snip --sparsity .5", 2, &["--out", "--report"]);
+    refused(here, "prune nowhere --model model --method snip --sparsity .5 --out small", 2, &["nowhere"]);
+    refused(here, "prune parts --model builtin --method snip --sparsity .5 --out small", 1, &["builtin", "no classes"]);
+    assert!(!here.join("small").exists());
 }

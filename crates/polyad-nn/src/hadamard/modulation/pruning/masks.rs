@@ -1,8 +1,9 @@
 //! Which weights are left.
 
-use super::{Generator, Place, Scores, weights};
+use super::{Generator, Place, Scores, shapes, weights};
 use crate::error::{Error, Result};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Tensor, TensorData};
 use std::collections::BTreeMap;
 
@@ -24,9 +25,8 @@ struct Mask {
 impl Masks {
     /// Of all weights of a module, nothing pruned.
     pub fn all<M: Module>(module: &M) -> Self {
-        let of = |shape: Vec<usize>, len| Mask { shape, kept: vec![true; len] };
-        let masks = weights(module, None).into_iter().map(|w| (w.name, of(w.shape, w.values.len())));
-        Masks { by_name: masks.collect() }
+        let of = |shape: Vec<usize>| Mask { kept: vec![true; shape.iter().product()], shape };
+        Masks { by_name: shapes(module).into_iter().map(|(name, shape)| (name, of(shape))).collect() }
     }
 
     /// Of a module that was pruned: a number is left where it is not 0. So masks are saved with the weights; a number that
@@ -57,9 +57,11 @@ impl Masks {
         self.keep_largest(scores, self.kept() - pruned)
     }
 
-    /// Keeps so many of what is left, those of the largest scores.
-    pub(super) fn keep_largest(&self, scores: &Scores, count: usize) -> Result<Self> {
-        let mut left = Vec::new();
+    /// Keeps so many of what is left, those of the largest scores; all, where fewer are left.
+    ///
+    /// Scores that are no number and scores of other weights are refused. Cost: linear in the numbers of all weights.
+    pub fn keep_largest(&self, scores: &Scores, count: usize) -> Result<Self> {
+        let (mut left, mut all) = (Vec::new(), 0);
         for (name, mask) in &self.by_name {
             let values = scores.get(name).filter(|values| values.len() == mask.kept.len());
             let values = values.ok_or_else(|| Error::config("masks", format!("no scores for {name}")))?;
@@ -67,18 +69,30 @@ impl Masks {
                 return Err(Error::config("masks", format!("the score of {name}, number {place}, is no number")));
             }
             let kept = (0..values.len()).filter(|place| mask.kept[*place]);
-            left.extend(kept.map(|place| (values[place], name.as_str(), place)));
+            left.extend(kept.map(|place| (values[place], all + place)));
+            all += values.len();
         }
-        // The sort is stable: equal scores stay in order.
-        left.sort_by(|a, b| b.0.total_cmp(&a.0));
+        if count < left.len() {
+            // Of equal scores the first comes first.
+            left.select_nth_unstable_by(count, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            left.truncate(count);
+        }
+        let mut kept = vec![false; all];
+        left.into_iter().for_each(|(_, place)| kept[place] = true);
         let mut masks = self.clone();
-        masks.by_name.values_mut().for_each(|mask| mask.kept.fill(false));
-        for (_, name, place) in left.into_iter().take(count) {
-            if let Some(mask) = masks.by_name.get_mut(name) {
-                mask.kept[place] = true;
-            }
+        let mut rest = &kept[..];
+        for mask in masks.by_name.values_mut() {
+            let (own, others) = rest.split_at(mask.kept.len());
+            mask.kept.copy_from_slice(own);
+            rest = others;
         }
         Ok(masks)
+    }
+
+    /// Only those of the weights that `wanted` says of by name; the others are not pruned.
+    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.by_name.retain(|name, _| wanted(name));
+        self
     }
 
     /// As many numbers of each weight, at other places: the control that tells a mask from its sizes.
@@ -98,15 +112,28 @@ impl Masks {
     ///
     /// Masks for a weight that the module lacks, or that has another shape there, are refused.
     pub fn apply<M: Module>(&self, module: M) -> Result<M> {
-        let there = Masks::all(&module).by_name;
+        let there = shapes(&module);
         for (name, mask) in &self.by_name {
             let found = there.get(name).ok_or_else(|| Error::config("masks", format!("the module has no {name}")))?;
-            if found.shape != mask.shape {
-                let problem = format!("{name} is {:?} in the module, {:?} in the mask", found.shape, mask.shape);
+            if *found != mask.shape {
+                let problem = format!("{name} is {found:?} in the module, {:?} in the mask", mask.shape);
                 return Err(Error::config("masks", problem));
             }
         }
         Ok(module.map(&mut Apply { masks: self, place: Place::default() }))
+    }
+
+    /// Sets to 0 the gradients of what is pruned: an optimiser's step then leaves those numbers as they are, weight decay
+    /// apart. So movement pruning keeps what may come back.
+    pub fn hold_back<M: Module>(&self, module: &M, gradients: GradientsParams) -> GradientsParams {
+        let mut held = HoldBack { masks: self, place: Place::default(), gradients };
+        module.visit(&mut held);
+        held.gradients
+    }
+
+    /// The mask of the weight that a visitor is at, if that is pruned.
+    fn at(&self, place: &Place, shape: &[usize]) -> Option<&Mask> {
+        self.by_name.get(&place.name()).filter(|_| place.is_pruned(shape))
     }
 
     /// What is left of the weight of this name.
@@ -158,15 +185,43 @@ impl ModuleMapper for Apply<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let mask = self.masks.by_name.get(&self.place.name());
-        let Some(mask) = mask.filter(|_| self.place.is_pruned(&param.shape().to_vec())) else { return param };
+        let Some(mask) = self.masks.at(&self.place, &param.shape().to_vec()) else { return param };
         param.map(|weight| {
-            let pruned: Vec<bool> = mask.kept.iter().map(|kept| !kept).collect();
-            let pruned = Tensor::<D, Bool>::from_data(TensorData::new(pruned, weight.shape()), &weight.device());
             let learns = weight.is_require_grad();
-            // Filled and not multiplied, which would leave -0 and what is no number.
-            weight.mask_fill(pruned, 0.0).detach().set_require_grad(learns)
+            mask.cleared(weight).detach().set_require_grad(learns)
         })
+    }
+}
+
+struct HoldBack<'a> {
+    masks: &'a Masks,
+    place: Place,
+    gradients: GradientsParams,
+}
+
+impl ModuleVisitor for HoldBack<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(mask) = self.masks.at(&self.place, &param.shape().to_vec()) else { return };
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            self.gradients.register(param.id, mask.cleared(gradient));
+        }
+    }
+}
+
+impl Mask {
+    /// 0 in the place of what is pruned: filled and not multiplied, which would leave -0 and what is no number.
+    fn cleared<const D: usize>(&self, numbers: Tensor<D>) -> Tensor<D> {
+        let pruned: Vec<bool> = self.kept.iter().map(|kept| !kept).collect();
+        let pruned = Tensor::<D, Bool>::from_data(TensorData::new(pruned, numbers.shape()), &numbers.device());
+        numbers.mask_fill(pruned, 0.0)
     }
 }
 
@@ -176,7 +231,7 @@ mod tests {
     use super::super::{magnitude, random};
     use super::*;
     use crate::hadamard::check::{numbers, wave};
-    use burn::optim::{AdamConfig, GradientsParams};
+    use burn::optim::AdamConfig;
     use burn::tensor::Device;
     use burn_store::{ModuleSnapshot, SafetensorsStore};
 
@@ -262,6 +317,36 @@ mod tests {
             assert_eq!(Masks::of(&chain), masks);
         }
         assert_ne!(numbers(chain.layers[0].weight.val()), start);
+    }
+
+    #[test]
+    fn some_weights_alone_share_a_count_and_the_others_stay() {
+        let device = Device::flex();
+        let chain = small(&device);
+        let masks = Masks::all(&chain).only(|name| name.starts_with("layers.1"));
+        assert_eq!((masks.len(), masks.kept()), (8, 8));
+        let masks = masks.keep_largest(&magnitude(&chain), 3).expect("its own scores");
+        let pruned = masks.apply(chain.clone()).expect("its own");
+        assert_eq!(numbers(pruned.layers[0].weight.val()), numbers(chain.layers[0].weight.val()));
+        assert_eq!(numbers(pruned.layers[1].weight.val()).iter().filter(|weight| **weight != 0.0).count(), 3);
+    }
+
+    #[test]
+    fn gradients_that_are_held_back_leave_what_is_pruned_as_it_is() {
+        let device = Device::flex().autodiff();
+        let dense = small(&device);
+        let masks = Masks::keep_share(&magnitude(&dense), 0.4).expect("a share");
+        let masked = masks.apply(dense.clone()).expect("its own");
+        let grads = masked.forward(wave([8, 3], 0.9, &device)).square().sum().backward();
+        let grads = masks.hold_back(&masked, GradientsParams::from_grads(grads, &masked));
+        let stepped = AdamConfig::new().init().step(0.1, dense.clone(), grads);
+        for (index, name) in ["layers.0.weight", "layers.1.weight"].into_iter().enumerate() {
+            let weight = |chain: &Chain| numbers(chain.layers[index].weight.val());
+            let kept = masks.get(name).expect("there");
+            for ((before, after), kept) in weight(&dense).iter().zip(weight(&stepped)).zip(kept) {
+                assert_eq!(*before != after, *kept, "{name}: {before} became {after}");
+            }
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub use synflow::synflow;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use std::collections::BTreeMap;
 
 /// Whether a parameter is pruned, by its field's name, its module's type and its shape.
 ///
@@ -112,6 +113,34 @@ fn weights<M: Module>(module: &M, gradients: Option<&Gradients>) -> Vec<Weight> 
     let mut collect = Collect { gradients, place: Place::default(), weights: Vec::new() };
     module.visit(&mut collect);
     collect.weights
+}
+
+/// Shapes of all weights that are pruned, by their names. Nothing is read.
+fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
+    #[derive(Default)]
+    struct Collect {
+        place: Place,
+        shapes: BTreeMap<String, Vec<usize>>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.place.enter(name, container);
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.place.exit();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let shape = param.shape().to_vec();
+            if self.place.is_pruned(&shape) {
+                self.shapes.insert(self.place.name(), shape);
+            }
+        }
+    }
+    let mut collect = Collect::default();
+    module.visit(&mut collect);
+    collect.shapes
 }
 
 fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {

@@ -11,7 +11,8 @@ use crate::error::{Error, Result, nonzero};
 use burn::module::{Flag, Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
-/// Masks that keep this share of a network's weights: in round t of T, `share^{t/T}` of them. The paper takes 100 rounds.
+/// Masks that keep this share of what `masks` leave, all of a network's weights or some: in round t of T, `share^{t/T}` of
+/// it. The paper takes 100 rounds.
 ///
 /// `forward` runs a network on an input of ones, one is enough, in the network's own precision; deep networks need double.
 /// It is given the network with the sizes of all parameters and with batch norms that use their running statistics, which
@@ -21,6 +22,7 @@ use burn::tensor::Tensor;
 /// Networks on devices without gradients, rounds of 0, shares outside [0, 1] and scores that overflow are refused.
 pub fn synflow<M: Module, const D: usize>(
     network: &M,
+    masks: &Masks,
     share: f64,
     rounds: usize,
     forward: impl Fn(&M) -> Tensor<D>,
@@ -33,7 +35,7 @@ pub fn synflow<M: Module, const D: usize>(
         return Err(Error::config("SynFlow", "the network is on a device without gradients"));
     }
     let sizes = network.clone().map(&mut Sizes(Place::default()));
-    let mut masks = Masks::all(&sizes);
+    let (mut masks, all) = (masks.clone(), masks.kept() as f64);
     for round in 1..=rounds {
         let masked = masks.apply(sizes.clone())?;
         let scores = flow(&masked, &forward);
@@ -41,7 +43,7 @@ pub fn synflow<M: Module, const D: usize>(
             return Err(Error::config("SynFlow", "scores overflow; the network may need double precision"));
         }
         let share = share.powf(round as f64 / rounds as f64);
-        masks = masks.keep_largest(&scores, (share * masks.len() as f64).round() as usize)?;
+        masks = masks.keep_largest(&scores, (share * all).round() as usize)?;
     }
     Ok(masks)
 }
@@ -121,14 +123,14 @@ mod tests {
         let device = Device::flex().autodiff();
         let chain = wide(&device);
         let share = 100.0 / 4864.0;
-        let at_once = kept(&synflow(&chain, share, 1, of_ones).expect("one round"));
-        let in_rounds = kept(&synflow(&chain, share, 100, of_ones).expect("rounds"));
+        let at_once = kept(&synflow(&chain, &Masks::all(&chain), share, 1, of_ones).expect("one round"));
+        let in_rounds = kept(&synflow(&chain, &Masks::all(&chain), share, 100, of_ones).expect("rounds"));
         assert_eq!((at_once.iter().sum::<usize>(), in_rounds.iter().sum::<usize>()), (100, 100));
         assert_eq!(at_once[1], 0, "{at_once:?}");
         assert!(in_rounds.iter().all(|kept| *kept >= 10), "{in_rounds:?}");
 
         // Signal still flows from end to end.
-        let masks = synflow(&chain, share, 100, of_ones).expect("rounds");
+        let masks = synflow(&chain, &Masks::all(&chain), share, 100, of_ones).expect("rounds");
         let sizes = masks.apply(chain.map(&mut Sizes(Place::default()))).expect("its own");
         assert!(numbers(of_ones(&sizes)).iter().sum::<f64>() > 0.0);
     }
@@ -140,12 +142,20 @@ mod tests {
         let mut chain = double(Chain::new(&[1, 2, 1], false, &device));
         chain.layers[0].weight = Param::from_tensor(doubles(vec![-5.0, 1.0], [1, 2], &device));
         chain.layers[1].weight = Param::from_tensor(doubles(vec![0.1, -2.0], [2, 1], &device));
-        let masks = synflow(&chain, 0.5, 2, of_ones).expect("two rounds");
+        let masks = synflow(&chain, &Masks::all(&chain), 0.5, 2, of_ones).expect("two rounds");
         assert_eq!(masks.get("layers.0.weight"), Some(&[false, true][..]));
         assert_eq!(masks.get("layers.1.weight"), Some(&[false, true][..]));
         let by_size = Masks::keep_share(&magnitude(&chain), 0.5).expect("a share");
         assert_eq!(by_size.get("layers.0.weight"), Some(&[true, false][..]));
         close(&numbers(chain.layers[0].weight.val()), &[-5.0, 1.0], 0.0);
+    }
+
+    #[test]
+    fn weights_that_are_not_asked_for_stay() {
+        let chain = wide(&Device::flex().autodiff());
+        let some = Masks::all(&chain).only(|name| name != "layers.1.weight");
+        let masks = synflow(&chain, &some, 0.25, 20, of_ones).expect("rounds");
+        assert_eq!((masks.len(), masks.kept(), masks.get("layers.1.weight")), (768, 192, None));
     }
 
     #[derive(Module, Debug)]
@@ -161,7 +171,7 @@ mod tests {
         let net = Normed { linear: LinearConfig::new(3, 4).with_bias(false).init(&device), bn };
         // By a batch's own statistics two equal inputs would leave nothing, and no score.
         let forward = |net: &Normed| net.bn.forward(net.linear.forward(Tensor::<2>::ones([2, 3], &device)));
-        let masks = synflow(&net, 0.5, 3, forward).expect("rounds");
+        let masks = synflow(&net, &Masks::all(&net), 0.5, 3, forward).expect("rounds");
         assert_eq!(masks, Masks::keep_share(&magnitude(&net), 0.5).expect("a share"));
         assert!(net.bn.training.is_enabled());
         assert_eq!(numbers(net.valid().bn.running_mean.value()), [0.0; 4]);
@@ -172,11 +182,15 @@ mod tests {
         let device = Device::flex().autodiff();
         let chain = wide(&device);
         let refused = |result: Result<Masks>| result.expect_err("refused").to_string();
-        assert_eq!(refused(synflow(&chain, 0.5, 0, of_ones)), "SynFlow: rounds is 0");
-        assert_eq!(refused(synflow(&chain, -0.5, 1, of_ones)), "SynFlow: a share of -0.5 is not in [0, 1]");
-        let fixed = refused(synflow(&chain.valid(), 0.5, 1, of_ones));
+        assert_eq!(refused(synflow(&chain, &Masks::all(&chain), 0.5, 0, of_ones)), "SynFlow: rounds is 0");
+        assert_eq!(
+            refused(synflow(&chain, &Masks::all(&chain), -0.5, 1, of_ones)),
+            "SynFlow: a share of -0.5 is not in [0, 1]"
+        );
+        let fixed = refused(synflow(&chain.valid(), &Masks::all(&chain), 0.5, 1, of_ones));
         assert_eq!(fixed, "SynFlow: the network is on a device without gradients");
-        let overflow = refused(synflow(&chain, 0.5, 1, |chain| of_ones(chain).mul_scalar(f64::INFINITY)));
+        let overflow =
+            refused(synflow(&chain, &Masks::all(&chain), 0.5, 1, |chain| of_ones(chain).mul_scalar(f64::INFINITY)));
         assert_eq!(overflow, "SynFlow: scores overflow; the network may need double precision");
     }
 }
