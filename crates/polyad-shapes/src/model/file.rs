@@ -256,8 +256,11 @@ mod tests {
             let (at, byte) = (random.next() as usize, random.next() as u8);
             // Half of the blows fall on the beginning, where lengths are.
             let reach = if random.coin() { 32 } else { usize::MAX };
-            let place = |bytes: &[u8]| at % bytes.len().min(reach);
-            match Definition::from_bytes(&changed(&definition, |bytes| bytes[place(bytes)] = byte)) {
+            let broken = changed(&definition, |bytes| {
+                let place = at % bytes.len().min(reach);
+                bytes[place] = byte;
+            });
+            match Definition::from_bytes(&broken) {
                 Ok(_) => read += 1,
                 Err(Error::Model(_)) => refused += 1,
                 Err(other) => panic!("{other}"),
