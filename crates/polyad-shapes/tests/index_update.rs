@@ -229,7 +229,8 @@ fn a_byte_that_a_disk_has_changed_is_noticed_when_it_is_read() {
     let picture = || Index::open(&index)?.thumbnail(path).map(|_| ());
     let again = || update(&index, &folder).map(|_| ());
     let floats: Vec<u8> = own.set.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let cases: [(&str, &[u8], &dyn Fn() -> Result<(), Error>); 4] = [
+    type Reading<'a> = &'a dyn Fn() -> Result<(), Error>;
+    let cases: [(&str, &[u8], Reading); 4] = [
         ("embedding", &floats, &by_set),
         ("views", &halves, &by_view),
         ("picture", b"picture of 3", &picture),
