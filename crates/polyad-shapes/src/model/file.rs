@@ -79,9 +79,11 @@ impl Definition {
         if !missing.is_empty() {
             return Err(Error::Model(format!("without {}", first_names(&missing))));
         }
-        let numbers = |(name, view): (&String, &TensorView<'_>)| Ok((name.clone(), stored::numbers(name, view)?));
-        let tensors: BTreeMap<String, TensorData> = tensors.iter().map(numbers).collect::<Result<_>>()?;
-        weights::apply(&mut network, weights::stored(&tensors), Layout::Burn)?;
+        let weights = tensors.into_iter().map(|(name, view)| {
+            let numbers = stored::numbers(&name, &view)?;
+            Ok(weights::named(name, numbers))
+        });
+        weights::apply(&mut network, weights.collect::<Result<_>>()?, Layout::Burn)?;
         Ok(Definition { header, network })
     }
 }

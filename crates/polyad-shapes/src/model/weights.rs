@@ -86,9 +86,14 @@ pub(super) fn tensors(network: &VsFormer, precision: Precision) -> Result<BTreeM
     network.collect(None, None, true).into_iter().map(read).collect()
 }
 
-/// The same, ready for [`apply`].
+/// The same, ready for [`apply`]. Each is copied.
 pub(super) fn stored(tensors: &BTreeMap<String, TensorData>) -> Vec<Stored> {
-    tensors.iter().map(|(name, data)| bridge::from_data(data.clone(), name.clone(), None)).collect()
+    tensors.iter().map(|(name, data)| named(name.clone(), data.clone())).collect()
+}
+
+/// A tensor of that name, ready for [`apply`], as it is.
+pub(super) fn named(name: String, data: TensorData) -> Stored {
+    bridge::from_data(data, name, None)
 }
 
 /// Whose layout weights have.
