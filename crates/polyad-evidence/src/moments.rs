@@ -1,4 +1,4 @@
-//! Means and deviations over seeds.
+//! Means and deviations, over seeds or photographs.
 
 /// Mean and standard deviation of a sample.
 pub(crate) fn moments(values: impl Iterator<Item = f64> + Clone) -> [f64; 2] {

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::whole_file;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
@@ -36,9 +37,7 @@ const BEST: &str = "best.bpk";
 impl States {
     /// The states of a run that will write this file.
     pub fn of(model: &Path) -> Self {
-        let mut name = model.file_name().unwrap_or_default().to_owned();
-        name.push(".train");
-        States { model: model.to_owned(), folder: model.with_file_name(name) }
+        States { model: model.to_owned(), folder: whole_file::beside(model, ".train") }
     }
 
     /// Where they are.

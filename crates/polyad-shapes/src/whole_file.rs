@@ -3,7 +3,14 @@
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// `NAME.ending` beside a file or folder, whatever its own ending: where what is made along with it lies.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
 
 /// Writes a file of these bytes, in place of what may be there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -55,6 +55,11 @@ pub fn new_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes a folder for results, if it is not there yet.
+pub fn make_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|why| Failure::failed(format!("{}: {why}", path.display())))
+}
+
 fn archive_of(path: &Path) -> Option<&Path> {
     path.ancestors().skip(1).find(|outer| outer.is_file())
 }

@@ -5,6 +5,7 @@ use super::measure::{Likeness, likeness};
 use super::model::{Filled, InpaintModel, digest};
 use super::photograph;
 use crate::error::{Error, Result};
+use crate::moments::moments;
 use image::RgbImage;
 use polyad_shapes::job::Job;
 use std::path::{Path, PathBuf};
@@ -66,13 +67,11 @@ pub struct Means {
 pub fn means(cases: &[Case]) -> Means {
     let count = cases.len().max(1) as f64;
     let mean = |of: &dyn Fn(&Case) -> f64| cases.iter().map(of).sum::<f64>() / count;
-    let gain = |case: &Case| case.model.psnr - case.harmonic.psnr;
-    let middle = mean(&gain);
-    let variance = mean(&|case| (gain(case) - middle).powi(2)) * count / (count - 1.0).max(1.0);
+    let [_, deviation] = moments(cases.iter().map(|case| case.model.psnr - case.harmonic.psnr));
     Means {
         harmonic: Likeness { psnr: mean(&|case| case.harmonic.psnr), ssim: mean(&|case| case.harmonic.ssim) },
         model: Likeness { psnr: mean(&|case| case.model.psnr), ssim: mean(&|case| case.model.ssim) },
-        interval: 1.96 * (variance / count).sqrt(),
+        interval: 1.96 * deviation / count.sqrt(),
     }
 }
 

@@ -26,13 +26,14 @@ use crate::model::{Definition, Header, InputNormalisation, Model};
 use crate::source::{Failure, Source};
 use crate::states::{self, States, Stored};
 use crate::vsformer::{ViewClassifier, VsFormer};
+use crate::whole_file;
 use burn::module::Module;
 use features::Features;
 use lessons::{Lessons, Sample, adamw};
 use polyad_nn::blocked::Precision;
 use run::{Clock, Run};
 use state::Position;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 pub use cache::{Cache, Key, Turn};
@@ -58,13 +59,6 @@ pub struct Trained {
     pub failures: Vec<Failure>,
 }
 
-/// `NAME.extension` beside a file, whatever its own extension.
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(extension);
-    path.with_file_name(name)
-}
-
 /// Trains on `dir` and writes the model to `out`.
 ///
 /// The state lies in `OUT.train/` until the model is written; pictures in `OUT.cache/`, or where the options say. A state
@@ -84,7 +78,7 @@ pub fn train(dir: &Path, out: &Path, options: &TrainOptions, job: Job) -> Result
         check_same(&stored.position, &recipe, &shapes, states.folder())?;
     }
 
-    let folder = options.cache.clone().unwrap_or_else(|| beside(out, ".cache"));
+    let folder = options.cache.clone().unwrap_or_else(|| whole_file::beside(out, ".cache"));
     let cache = Cache::open(&folder, &recipe.render)?;
     let mut failures = data.failures.clone();
     let turns = turns(&recipe);

@@ -1,7 +1,7 @@
 //! `polyad inpaint`: holes in photographs, filled.
 
 use crate::args::{InpaintArgs, InpaintCommand, InpaintEvaluateArgs, InpaintRunArgs, InpaintTrainArgs};
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Exit, Result};
 use crate::paths;
 use crate::printer::Printer;
 use crate::table::{Table, card};
@@ -144,7 +144,7 @@ fn write(
     model: &InpaintModel,
     evaluation: &inpaint::Evaluation,
 ) -> Result<[PathBuf; 2]> {
-    std::fs::create_dir_all(out).map_err(|why| Failure::failed(format!("{}: {why}", out.display())))?;
+    paths::make_folder(out)?;
     let header = &model.header;
     let details = [
         ("photographs", args.folder.display().to_string()),

@@ -12,7 +12,7 @@ use polyad_shapes::job::Job;
 use polyad_shapes::train::prune::{Method, Pruning};
 use polyad_shapes::whole_file;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A trial as JSON says it.
 #[derive(Debug, Serialize)]
@@ -85,11 +85,7 @@ fn methods(named: &[String]) -> Result<Vec<Method>> {
 /// The shapes and the model, with what cannot be read listed.
 fn open(args: &PruneArgs, result: &Path, printer: &Printer, job: Job) -> Result<Pruning> {
     let model = models::definition(&args.model)?;
-    let cache = args.cache.clone().unwrap_or_else(|| {
-        let mut name = result.as_os_str().to_owned();
-        name.push(".cache");
-        PathBuf::from(name)
-    });
+    let cache = args.cache.clone().unwrap_or_else(|| whole_file::beside(result, ".cache"));
     let pruning = Pruning::open(&args.dir, model, args.epochs, &cache, job).map_err(|why| match why {
         why @ polyad_shapes::Error::Model(_) => why.in_file(args.model.display().to_string()),
         other => other,
@@ -128,7 +124,7 @@ fn one(args: &PruneArgs, method: Method, sparsity: f64, out: &Path, printer: &Pr
 fn several(args: &PruneArgs, methods: Vec<Method>, folder: &Path, printer: &Printer, job: Job) -> Result<Exit> {
     let settings = Study { methods, sparsities: args.sparsity.clone(), seeds: args.seeds, epochs: args.epochs };
     let pruning = open(args, folder, printer, job)?;
-    std::fs::create_dir_all(folder).map_err(|why| Failure::failed(format!("{}: {why}", folder.display())))?;
+    paths::make_folder(folder)?;
     let outcome = study(&pruning, &settings, &folder.join("trials.json"), job)?;
     let (learnt, tested) = pruning.counts();
     let details = [

@@ -1,7 +1,7 @@
 //! `polyad vqa`: which fusion answers questions about pictures.
 
 use crate::args::VqaArgs;
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Exit, Result};
 use crate::paths;
 use crate::printer::Printer;
 use crate::table::Table;
@@ -42,7 +42,7 @@ pub fn run(args: &VqaArgs, printer: &Printer, job: Job) -> Result<Exit> {
     let settings =
         Study { widths: args.widths.clone(), seeds: args.seeds, epochs: args.epochs, eye_epochs: args.eye_epochs };
     let questions = Questions::read(&args.folder, job)?;
-    std::fs::create_dir_all(&args.out).map_err(|why| Failure::failed(format!("{}: {why}", args.out.display())))?;
+    paths::make_folder(&args.out)?;
     let outcome = study(&questions, &settings, &args.out.join("trials.json"), job)?;
     let eyes: Vec<String> = outcome.eyes.iter().map(|share| format!("{:.2} %", 100.0 * share)).collect();
     let details = [
