@@ -1,14 +1,16 @@
-//! Training: crops of photographs, holes of either kind, the logarithm of the squared error in the hole.
+//! Training: crops of photographs, holes of either kind, the logarithm of the squared error in the hole, and the structural
+//! similarity.
 //!
 //! ```text
-//! loss = mean over crops of ln(mean over missing numbers of (out − truth)² + 1e-4)
+//! loss = mean over crops of ln(mean over missing numbers of (out − truth)² + 1e-4) − weight · similarity
 //! ```
 //!
-//! Its logarithm, because decibels are what counts in the end: crops of sky and of leaves weigh alike.
+//! The error's logarithm, because decibels are what counts in the end: crops of sky and of leaves weigh alike. The error alone
+//! is least for the mean of all that might be there, which is smooth; similarity asks for contrast where there is some.
 
 use super::harmonic;
 use super::mask::{BOX, Mask};
-use super::measure::likeness;
+use super::measure::{likeness, similarity};
 use super::model::{InpaintModel, digest, fill};
 use super::photograph::{self, mask_tensor, tensor};
 use crate::error::{Error, Result};
@@ -41,13 +43,16 @@ pub struct InpaintRecipe {
     pub crop: usize,
     /// The highest rate; it rises over the first hundred steps and falls as a cosine.
     pub rate: f64,
+    /// The weight of the structural similarity beside the logarithm of the squared error.
+    #[serde(default)]
+    pub similarity: f64,
     /// Of crops, holes and first weights.
     pub seed: u64,
 }
 
 impl Default for InpaintRecipe {
     fn default() -> Self {
-        InpaintRecipe { gated: true, test: None, steps: 6000, batch: 8, crop: 96, rate: 2e-3, seed: 0 }
+        InpaintRecipe { gated: true, test: None, steps: 6000, batch: 8, crop: 96, rate: 2e-3, similarity: 1.0, seed: 0 }
     }
 }
 
@@ -110,6 +115,9 @@ pub fn train(folder: &Path, out: &Path, recipe: &InpaintRecipe, resume: bool, jo
     if recipe.crop < BOX || recipe.batch == 0 || recipe.steps == 0 {
         let InpaintRecipe { crop, batch, steps, .. } = recipe;
         return Err(Error::Invalid(format!("crops of {crop} ({BOX} at least), {batch} a step, {steps} steps")));
+    }
+    if !(0.0..=100.0).contains(&recipe.similarity) {
+        return Err(Error::Invalid(format!("{} times the similarity; 0 to 100 are taken", recipe.similarity)));
     }
     let (mut photographs, mut failures) = (Vec::new(), Vec::new());
     let paths = photograph::list(folder)?;
@@ -280,10 +288,14 @@ impl Run<'_> {
         let mask = mask_tensor(lessons.iter().map(|lesson| &lesson.mask), size, &device);
         let out = network.forward(filled, mask.clone());
         let per_crop = |x: Tensor<4>| x.reshape([lessons.len() as i32, -1]).sum_dim(1);
-        let missing = per_crop(mask).mul_scalar(3.0);
+        let missing = per_crop(mask.clone()).mul_scalar(3.0);
         // Known pixels are the truth's own, so that they add nothing.
-        let squares = per_crop((out - truth).powf_scalar(2.0)) / missing;
-        let loss = squares.add_scalar(1e-4).log().mean();
+        let squares = per_crop((out.clone() - truth.clone()).powf_scalar(2.0)) / missing;
+        let mut loss = squares.add_scalar(1e-4).log().mean();
+        if recipe.similarity > 0.0 {
+            let likeness = similarity(truth.add_scalar(0.5), out.add_scalar(0.5), mask);
+            loss = loss - likeness.mean().mul_scalar(recipe.similarity);
+        }
         let value = f64::from(loss.clone().into_scalar::<f32>());
         if !value.is_finite() {
             return Err(Error::Invalid(format!("the loss is {value} at step {}: it diverged", self.position.step)));

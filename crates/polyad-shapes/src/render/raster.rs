@@ -279,12 +279,11 @@ impl<T: Shapes> Kernel for AsTheyCome<'_, T> {
             let Some(shape) = shapes.get(index, keys.side) else { continue };
             let area = shape.area();
             let surface = shape.surface();
-            if area.fits(SMALL) {
-                surface.fill_whole(keys);
-                continue;
-            }
             if area.fits(TILE) {
                 surface.fill_whole(keys);
+                if area.fits(SMALL) {
+                    continue;
+                }
                 work += area.samples();
             } else {
                 job.check()?;

@@ -88,6 +88,9 @@ pub struct InpaintTrainArgs {
     /// Side of a crop
     #[arg(long, default_value_t = polyad_evidence::inpaint::InpaintRecipe::default().crop)]
     pub crop: usize,
+    /// Weight of structural similarity beside the squared error; 0 asks for decibels alone, which are smoother
+    #[arg(long, default_value_t = polyad_evidence::inpaint::InpaintRecipe::default().similarity)]
+    pub similarity: f64,
     /// Seed of crops, holes and first weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

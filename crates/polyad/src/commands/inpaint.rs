@@ -69,6 +69,7 @@ fn train(args: &InpaintTrainArgs, printer: &Printer, job: Job) -> Result<Exit> {
         steps: args.steps,
         batch: args.batch,
         crop: args.crop,
+        similarity: args.similarity,
         seed: args.seed,
         ..InpaintRecipe::default()
     };

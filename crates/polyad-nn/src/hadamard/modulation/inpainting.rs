@@ -2,9 +2,10 @@
 //! partial ones (Liu et al., arXiv 1804.07723).
 //!
 //! Unlike both papers it begins with a hole that is filled already and learns the difference, so a small network starts
-//! from a good answer and need not learn what is known; and it has one stage and no adversary. Pictures are taken apart
-//! into two by two pixels first and put together last, which quarters the cost. Everything between is in blocked
-//! layout.
+//! from a good answer and need not learn what is known; and it has one stage and no adversary. Gated convolutions see the
+//! fill from the beginning. Partial ones say what the known pixels tell of the hole, and the fill is held beside that before
+//! the last block: what the fill lacks cannot be said without seeing it. Pictures are taken apart into two by two pixels
+//! first and put together last, which quarters the cost. Everything between is in blocked layout.
 
 use crate::blocked::{self, Padding, Precision};
 use crate::error::{Error, Result, nonzero};
@@ -52,6 +53,8 @@ pub struct Inpainting {
     pub down: Vec<Level>,
     /// One for each width but the last, from small to large.
     pub up: Vec<Level>,
+    /// From the filled picture to the first width, where convolutions are partial.
+    pub beside: Option<Convolution>,
     /// To two by two pixels; zero at the beginning.
     pub last: Convolution,
 }
@@ -116,10 +119,13 @@ impl InpaintingConfig {
             enter: Some(conv(self.widths[index + 1], self.widths[index], 1)),
             blocks: vec![conv(self.widths[index], self.widths[index], 1)],
         };
+        let beside = (self.kind == HoleKind::Partial)
+            .then(|| Convolution::new([INPUTS, self.widths[0]], 1, HoleConv::initializer(), device));
         Ok(Inpainting {
             first: conv(INPUTS, self.widths[0], 1),
             down: self.widths.iter().enumerate().map(|(index, width)| level(index, *width)).collect(),
             up: (0..last).rev().map(rise).collect(),
+            beside,
             last: Convolution::new([self.widths[0], OUTPUTS], 1, Initializer::Zeros, device),
         })
     }
@@ -133,6 +139,10 @@ impl Convolution {
             bias: Initializer::Zeros.init([outputs], device),
             stride,
         }
+    }
+
+    fn forward(&self, x: Tensor<5>) -> Tensor<5> {
+        blocked::bias(self.without_bias(x), self.bias.val())
     }
 
     fn without_bias(&self, x: Tensor<5>) -> Tensor<5> {
@@ -156,16 +166,28 @@ struct Known {
     there: Option<Tensor<4>>,
 }
 
+impl Known {
+    /// With numbers that are there everywhere added, if there are any.
+    fn with(self, beside: Option<Tensor<5>>) -> Self {
+        let Some(beside) = beside else { return self };
+        Known { x: self.x + beside, there: self.there.map(|there| there.ones_like()) }
+    }
+}
+
 impl HoleConv {
     fn new([inputs, outputs]: [usize; 2], stride: usize, kind: HoleKind, device: &Device) -> Self {
         let halves = if kind == HoleKind::Gated { 2 } else { 1 };
-        let initializer = Initializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false };
-        HoleConv { conv: Convolution::new([inputs, halves * outputs], stride, initializer, device), kind: Kind(kind) }
+        let conv = Convolution::new([inputs, halves * outputs], stride, Self::initializer(), device);
+        HoleConv { conv, kind: Kind(kind) }
+    }
+
+    fn initializer() -> Initializer {
+        Initializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false }
     }
 
     fn forward(&self, Known { x, there }: Known) -> Known {
         let Some(there) = there else {
-            let x = blocked::bias(self.conv.without_bias(x), self.conv.bias.val());
+            let x = self.conv.forward(x);
             let half = x.dims()[1] / 2;
             let (features, gates) = (x.clone().narrow(1, 0, half), x.narrow(1, half, half));
             return Known { x: leaky_relu(features, SLOPE) * sigmoid(gates), there: None };
@@ -255,6 +277,7 @@ impl Inpainting {
             .then(|| halved(around(mask.clone())).max_dim(1).neg().add_scalar(1.0));
         let [_, channels, rows, columns] = inputs.dims();
         let blocked = inputs.reshape([n, 1, channels, rows, columns]).permute([0, 1, 3, 4, 2]);
+        let beside = self.beside.as_ref().map(|beside| beside.forward(blocked.clone()));
         let mut known = self.first.forward(Known { x: blocked, there });
         let mut passed = Vec::new();
         for level in &self.down {
@@ -262,15 +285,19 @@ impl Inpainting {
             passed.push((known.x.clone(), known.there.clone()));
         }
         passed.pop();
-        for level in &self.up {
+        if self.up.is_empty() {
+            known = known.with(beside.clone());
+        }
+        for (index, level) in self.up.iter().enumerate() {
             let enter = level.enter.as_ref().expect("a level that rises comes from another");
             let Known { x, there } = enter.forward(known);
             let (other, other_there) = passed.pop().expect("as many on the way up as on the way down");
             let x = blocked_doubled(x) + other;
             let there = there.zip(other_there).map(|(there, other)| planar_doubled(there).max_pair(other));
-            known = level.stay(Known { x, there });
+            let risen = Known { x, there };
+            known = level.stay(if index + 1 == self.up.len() { risen.with(beside.clone()) } else { risen });
         }
-        let out = blocked::bias(self.last.without_bias(known.x), self.last.bias.val());
+        let out = self.last.forward(known.x);
         let out = out.permute([0, 1, 4, 2, 3]).reshape([n, LANES, rows, columns]).narrow(1, 0, OUTPUTS);
         filled + doubled(out).narrow(2, 0, height).narrow(3, 0, width) * mask
     }
@@ -285,6 +312,11 @@ impl Inpainting {
     pub fn describe(&self, trace: &mut Trace, filled: &Signal, mask: &Signal) -> Signal {
         let [height, width] = [filled.shape()[1], filled.shape()[2]];
         let x = trace.relocate("halved", &[filled, mask], &[INPUTS, height / 2, width / 2]);
+        let beside = self.beside.as_ref().map(|beside| beside.describe(trace, "beside", &x));
+        let with = |trace: &mut Trace, x: Signal| match &beside {
+            Some(beside) => trace.sum("beside", &x, beside),
+            None => x,
+        };
         let mut x = self.first.describe(trace, "first", &x);
         let mut passed = Vec::new();
         for (index, level) in self.down.iter().enumerate() {
@@ -292,13 +324,19 @@ impl Inpainting {
             passed.push(x.clone());
         }
         passed.pop();
+        if self.up.is_empty() {
+            x = with(trace, x);
+        }
         for (index, level) in self.up.iter().enumerate() {
             x = trace.within(format!("up.{index}"), |trace| {
                 let enter = level.enter.as_ref().expect("a level that rises comes from another");
                 let x = enter.describe(trace, "enter", &x);
                 let other = passed.pop().expect("as many on the way up as on the way down");
                 let doubled = trace.relocate("doubled", &[&x], other.shape());
-                let x = trace.sum("skip", &doubled, &other);
+                let mut x = trace.sum("skip", &doubled, &other);
+                if index + 1 == self.up.len() {
+                    x = with(trace, x);
+                }
                 level.describe_blocks(trace, x)
             });
         }
@@ -335,143 +373,4 @@ fn planar_doubled(x: Tensor<4>) -> Tensor<4> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hadamard::check::{close, golden, numbers, parameters, saves_and_loads, single, wave};
-    use burn::module::{ModuleMapper, ParamId};
-    use burn::tensor::DType;
-
-    const KINDS: [HoleKind; 2] = [HoleKind::Gated, HoleKind::Partial];
-
-    fn small(kind: HoleKind, device: &Device) -> Inpainting {
-        InpaintingConfig { widths: vec![16, 32], blocks: 1, kind }.init(device).expect("sizes")
-    }
-
-    /// The last convolution is zero at first, and biases are: with others, every part shows.
-    struct Unlike;
-
-    impl ModuleMapper for Unlike {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let (id, x, mapper): (ParamId, _, _) = param.consume();
-            let moved = x.clone() + wave(x.dims(), 0.7, &x.device()).cast(DType::F32).mul_scalar(0.1);
-            Param::from_mapped_value(id, moved, mapper)
-        }
-    }
-
-    /// A picture and a mask: a square hole, and one pixel at the edge.
-    fn case(height: usize, width: usize, device: &Device) -> (Tensor<4>, Tensor<4>) {
-        let picture = wave([2, 3, height, width], 0.13, device).cast(DType::F32).mul_scalar(0.5);
-        let holes: Vec<f32> = (0..2 * height * width)
-            .map(|at| (at % (height * width), at % width))
-            .map(|(at, x)| f32::from(u8::from(at == 0 || ((2..7).contains(&x) && (2..6).contains(&(at / width))))))
-            .collect();
-        (picture, Tensor::<1>::from_floats(&holes[..], device).reshape([2, 1, height, width]))
-    }
-
-    #[test]
-    fn at_first_the_fill_comes_back_and_known_pixels_always_do() {
-        let device = Device::flex();
-        for kind in KINDS {
-            for (height, width) in [(9, 13), (16, 8), (1, 1)] {
-                let (picture, mask) = case(height, width, &device);
-                let net = small(kind, &device);
-                assert_eq!(numbers(net.forward(picture.clone(), mask.clone())), numbers(picture.clone()));
-                let out = net.map(&mut Unlike).forward(picture.clone(), mask.clone());
-                let changed = numbers(out.clone()) != numbers(picture.clone());
-                assert!(changed, "{kind:?} of {height} x {width} does nothing");
-                let known = |x: Tensor<4>| numbers(x * (mask.clone().neg().add_scalar(1.0)));
-                assert_eq!(known(out), known(picture), "{kind:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn partial_convolutions_do_not_see_what_a_hole_holds() {
-        let device = Device::flex();
-        // The hole's cells of two by two pixels that also hold known ones are missing as a whole.
-        let (picture, _) = case(16, 16, &device);
-        let holes: Vec<f32> = (0..256)
-            .map(|at| f32::from(u8::from((4..12).contains(&(at % 16)) && (4..12).contains(&(at / 16)))))
-            .collect();
-        let mask = Tensor::<1>::from_floats(&holes[..], &device).reshape([1, 1, 16, 16]).repeat_dim(0, 2);
-        let net = small(HoleKind::Partial, &device).map(&mut Unlike);
-        let lacks = |picture: Tensor<4>| net.forward(picture.clone(), mask.clone()) - picture;
-        let other = picture.clone() + mask.clone().mul_scalar(7.0);
-        let (a, b) = (numbers(lacks(picture)), numbers(lacks(other)));
-        // The sum of fill and what it lacks is rounded: 7 in single precision is off by 2^-22.
-        close(&a, &b, 1e-6);
-        let gated = small(HoleKind::Gated, &device).map(&mut Unlike);
-        let (picture, _) = case(16, 16, &device);
-        let other = picture.clone() + mask.clone().mul_scalar(7.0);
-        let lacks = |picture: Tensor<4>| numbers(gated.forward(picture.clone(), mask.clone()) - picture);
-        assert!(lacks(picture) != lacks(other), "gates see everything");
-    }
-
-    #[test]
-    fn halves_and_doubles_undo_each_other() {
-        let x = wave([2, 3, 6, 4], 0.2, &Device::flex());
-        assert_eq!(numbers(doubled(halved(x.clone()))), numbers(x));
-    }
-
-    #[test]
-    fn gradients_follow_differences() {
-        // In single precision, so along the gradient, where the slope is greatest: rounding of the loss over the step,
-        // some 1e-4, and the third derivative stay below a hundredth of it.
-        let device = Device::flex().autodiff();
-        for kind in KINDS {
-            let net = single(golden(small(kind, &device)));
-            let (picture, mask) = case(8, 8, &device);
-            let loss = |net: &Inpainting| {
-                let out = net.forward(picture.clone(), mask.clone());
-                (out.clone() * wave(out.dims(), 0.31, &device).cast(DType::F32)).sum()
-            };
-            let grads = loss(&net).backward();
-            for (name, param) in [("first", &net.first.conv.weight), ("last", &net.last.weight)] {
-                let gradient = param.val().grad(&grads).expect("takes part");
-                let slope = numbers(gradient.clone().powf_scalar(2.0).sum().sqrt())[0];
-                let along = gradient.div_scalar(slope);
-                let moved = |step: f32| {
-                    let mut net = net.clone();
-                    let target = if name == "first" { &mut net.first.conv.weight } else { &mut net.last.weight };
-                    let value = target.val().inner() + along.clone().mul_scalar(step);
-                    *target = Param::from_tensor(Tensor::from_inner(value));
-                    numbers(loss(&net))[0]
-                };
-                let difference = (moved(1e-3) - moved(-1e-3)) / 2e-3;
-                assert!(
-                    (slope - difference).abs() <= 0.02 * slope.abs().max(1.0),
-                    "{kind:?} {name}: {slope}, {difference}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_audit_counts_what_is_there() {
-        for kind in KINDS {
-            let net = InpaintingConfig { kind, ..InpaintingConfig::default() }.init(&Device::flex()).expect("default");
-            let mut trace = Trace::new();
-            let (picture, mask) = (trace.input(&[3, 96, 96]), trace.constant("mask", 0, &[1, 96, 96]));
-            let output = net.describe(&mut trace, &picture, &mask);
-            assert_eq!(output.shape(), [3, 96, 96]);
-            assert_eq!(trace.audit(&output).parameters, parameters(&net), "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn saved_and_loaded_it_is_the_same() {
-        let device = Device::flex();
-        let (picture, mask) = case(12, 12, &device);
-        let make = || small(HoleKind::Gated, &device);
-        saves_and_loads(make().map(&mut Unlike), make(), |net| net.forward(picture.clone(), mask.clone()));
-    }
-
-    #[test]
-    fn widths_that_cannot_be_are_refused() {
-        let make =
-            |widths: &[usize]| InpaintingConfig { widths: widths.to_vec(), ..Default::default() }.init(&Device::flex());
-        assert!(make(&[]).is_err());
-        let error = make(&[32, 40]).expect_err("no multiple of 16").to_string();
-        assert_eq!(error, "inpainting: width 40 is not a positive multiple of 16");
-    }
-}
+mod tests;
