@@ -9,6 +9,8 @@ const CHANNELS: usize = 3;
 /// Of the Gaussian of the structural similarity, and its reach of 3.5 of it.
 const SIGMA: f64 = 1.5;
 const REACH: usize = 5;
+/// What keeps the structural similarity finite where a picture is dark or flat, as shares of its range.
+const STEADY: [f64; 2] = [0.01, 0.03];
 
 /// What a fill comes to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +51,7 @@ pub fn likeness(truth: &RgbImage, filled: &RgbImage, mask: &Mask) -> Likeness {
 
 /// The structural similarity around each pixel: population moments under a Gaussian.
 fn similarities(a: &[f64], b: &[f64], width: usize) -> Vec<f64> {
-    let (c1, c2) = ((0.01f64 * 255.0).powi(2), (0.03f64 * 255.0).powi(2));
+    let [c1, c2] = STEADY.map(|share| (share * 255.0).powi(2));
     let product = |x: &[f64], y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x * y).collect() };
     let [mean_a, mean_b] = [a, b].map(|x| blurred(x, width));
     let [aa, bb, ab] = [product(a, a), product(b, b), product(a, b)].map(|x| blurred(&x, width));
@@ -67,14 +69,15 @@ fn similarities(a: &[f64], b: &[f64], width: usize) -> Vec<f64> {
 /// `[n, 1, side, side]`, 1 in the hole. A blur is a product with a matrix from either side.
 pub(super) fn similarity(truth: Tensor<4>, filled: Tensor<4>, mask: Tensor<4>) -> Tensor<2> {
     let [n, _, side, _] = truth.dims();
+    let weights = weights();
     let mut taps = vec![0f32; side * side];
     for at in 0..side {
-        weights().iter().enumerate().for_each(|(tap, weight)| taps[at * side + place(at, tap, side)] += *weight as f32);
+        weights.iter().enumerate().for_each(|(tap, weight)| taps[at * side + place(at, tap, side)] += *weight as f32);
     }
     let taps = Tensor::<2>::from_data(TensorData::new(taps, [side, side]), &truth.device());
     let (down, across) = (taps.clone().unsqueeze::<4>(), taps.transpose().unsqueeze::<4>());
     let blurred = |x: Tensor<4>| down.clone().matmul(x).matmul(across.clone());
-    let (c1, c2) = (0.01f64.powi(2), 0.03f64.powi(2));
+    let [c1, c2] = STEADY.map(|share| share.powi(2));
     let (mean_a, mean_b) = (blurred(truth.clone()), blurred(filled.clone()));
     let squared = |x: Tensor<4>| x.clone() * x;
     let of_both = mean_a.clone() * mean_b.clone();

@@ -128,8 +128,10 @@ fn the_audit_counts_what_is_there() {
 fn saved_and_loaded_it_is_the_same() {
     let device = Device::flex();
     let (picture, mask) = case(12, 12, &device);
-    let make = || small(HoleKind::Gated, &device);
-    saves_and_loads(make().map(&mut Unlike), make(), |net| net.forward(picture.clone(), mask.clone()));
+    for kind in KINDS {
+        let make = || small(kind, &device);
+        saves_and_loads(make().map(&mut Unlike), make(), |net| net.forward(picture.clone(), mask.clone()));
+    }
 }
 
 #[test]
