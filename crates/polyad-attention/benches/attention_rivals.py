@@ -6,31 +6,19 @@ Order 3, forward alone and with backward: `rows` (for a block of queries, one ma
 one of weights; the best of three block sizes), `fused` (PyTorch's fused attention over n² modulated queries, merged by its
 lse; forward only, since that lse has no gradient), `einsum` (naive; up to n 256), `compiled` (rows through torch.compile, if
 it works). Order 2: PyTorch's fused attention. Both sides use all cores and take turns; each time is the best of several.
-PyTorch is installed into target/rivals-attention, unless the Python that runs this has it.
+PyTorch is installed into target/rivals-torch, unless the Python that runs this has it.
 """
 
-import importlib.util
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-VENV = ROOT / "target" / "rivals-attention"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "benches"))
+from torch_rival import ROOT, measure, with_torch
+
 ROUNDS = 3
-
-
-def with_torch():
-    """Starts this script again in an environment that has PyTorch, if this one has not."""
-    if importlib.util.find_spec("torch"):
-        return
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "numpy", "torch"], check=True)
-    os.execv(python, [str(python), *sys.argv])
 
 
 def rows(torch, block, visible=None):
@@ -75,24 +63,14 @@ def einsum(torch):
     return attention
 
 
-def best(work, seconds):
-    work()
-    least, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        work()
-        least = min(least, time.perf_counter() - start)
-    return least
-
-
 def both_ways(torch, attention, operands, gradient, seconds):
     """Seconds of forward, and of forward and backward together (None where there is no gradient)."""
     with torch.no_grad():
-        forth = best(lambda: attention(*operands), seconds)
+        forth = measure(lambda: attention(*operands), seconds)[0]
     if gradient is None:
         return forth, None
     inputs = [x.clone().requires_grad_() for x in operands]
-    whole = best(lambda: torch.autograd.grad(attention(*inputs), inputs, gradient), seconds)
+    whole = measure(lambda: torch.autograd.grad(attention(*inputs), inputs, gradient), seconds)[0]
     return forth, whole
 
 

@@ -9,13 +9,13 @@
 //! times in seconds.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use polyad_nn::backbone::alexnet::AlexNetConfig;
-use polyad_nn::backbone::efficientnet::EfficientNetConfig;
-use polyad_nn::backbone::resnet::ResNetConfig;
-use polyad_nn::backbone::small::SmallNetConfig;
-use polyad_nn::backbone::vgg::VggConfig;
+use polyad_nn::backbone::alexnet::{AlexNet, AlexNetConfig};
+use polyad_nn::backbone::efficientnet::{EfficientNet, EfficientNetConfig};
+use polyad_nn::backbone::resnet::{ResNet, ResNetConfig};
+use polyad_nn::backbone::small::{SmallNet, SmallNetConfig};
+use polyad_nn::backbone::vgg::{Vgg, VggConfig};
 use polyad_nn::engine::Engine;
-use polyad_nn::hadamard::correlation::starnet::StarNetSize;
+use polyad_nn::hadamard::correlation::starnet::{StarNet, StarNetSize};
 use polyad_nn::{Error, Result};
 use polyad_simd::level;
 use polyad_simd::peak::multiply_add_rate;
@@ -40,59 +40,88 @@ const NETWORKS: [(&str, usize, f64); 11] = [
 const BATCHES: [usize; 3] = [1, 12, 240];
 
 /// Name, side of a picture, pictures of a training step's batch.
-const STEPS: [(&str, usize, usize); 3] = [("small", 96, 64), ("resnet18", 96, 16), ("lite0", 96, 16)];
+const STEPS: [(&str, usize, usize); 7] = [
+    ("small", 96, 64),
+    ("builtin", 96, 64),
+    ("resnet18", 96, 16),
+    ("resnet50", 96, 16),
+    ("lite0", 96, 16),
+    ("alexnet", 224, 16),
+    ("vgg11", 224, 8),
+];
 
 /// What is measured, on pictures and their sizes.
 type Work = Box<dyn Fn(&[f32], [usize; 4]) -> Result<()>>;
+
+/// A network that can be measured.
+enum Network {
+    AlexNet(AlexNet),
+    Vgg(Vgg),
+    ResNet(ResNet),
+    EfficientNet(EfficientNet),
+    Small(SmallNet),
+    StarNet(StarNet),
+}
+
+impl Network {
+    fn named(name: &str, device: &Device) -> Result<Self> {
+        Ok(match name {
+            "resnet18" => Network::ResNet(ResNetConfig::resnet18().init(device)?),
+            "resnet50" => Network::ResNet(ResNetConfig::resnet50().init(device)?),
+            "alexnet" => Network::AlexNet(AlexNetConfig { features: 512 }.init(device)?),
+            "vgg11" => Network::Vgg(VggConfig { features: 512 }.init(device)?),
+            "lite0" => Network::EfficientNet(EfficientNetConfig::lite0().init(device)?),
+            "small" => Network::Small(SmallNetConfig::default().init(device)?),
+            // The built-in model's widths.
+            "builtin" => Network::Small(SmallNetConfig { widths: vec![32, 48, 96, 256] }.init(device)?),
+            "starnet-s050" => Network::StarNet(StarNetSize::S050.config().init(device)?),
+            "starnet-s1" => Network::StarNet(StarNetSize::S1.config().init(device)?),
+            _ => return Err(Error::config("bench", format!("no network is called {name}"))),
+        })
+    }
+
+    fn engine(&self) -> Result<Engine> {
+        match self {
+            Network::AlexNet(net) => Engine::from_alexnet(net),
+            Network::Vgg(net) => Engine::from_vgg(net),
+            Network::ResNet(net) => Engine::from_resnet(net),
+            Network::EfficientNet(net) => Engine::from_efficientnet(net),
+            Network::Small(net) => Engine::from_small(net),
+            Network::StarNet(net) => Engine::from_starnet(net),
+        }
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        match self {
+            Network::AlexNet(net) => net.forward(images),
+            Network::Vgg(net) => net.forward(images),
+            Network::ResNet(net) => net.forward(images),
+            Network::EfficientNet(net) => net.forward(images),
+            Network::Small(net) => net.forward(images),
+            Network::StarNet(net) => net.features(images),
+        }
+    }
+}
 
 fn forward(name: &str) -> Result<Work> {
     let engine = engine(name)?;
     Ok(Box::new(move |pictures, sizes| engine.run(pictures, sizes).map(drop)))
 }
 
-/// Forward, a sum of squares, and the gradients of all weights.
-fn step(name: &str) -> Result<Work> {
-    fn work(run: impl Fn(Tensor<4>) -> Tensor<2> + 'static) -> Work {
-        Box::new(move |pictures, sizes| {
-            let images = TensorData::new(pictures.to_vec(), sizes);
-            let numbers = run(Tensor::from_data(images, &Device::flex().autodiff()));
-            std::hint::black_box(numbers.powf_scalar(2.0).sum().backward());
-            Ok(())
-        })
-    }
-    let device = Device::flex().autodiff();
-    Ok(match name {
-        "resnet18" => {
-            let net = ResNetConfig::resnet18().init(&device)?;
-            work(move |images| net.forward(images))
-        }
-        "lite0" => {
-            let net = EfficientNetConfig::lite0().init(&device)?;
-            work(move |images| net.forward(images))
-        }
-        "small" => {
-            let net = SmallNetConfig::default().init(&device)?;
-            work(move |images| net.forward(images))
-        }
-        _ => return Err(Error::config("bench", format!("no step of a network called {name}"))),
-    })
+fn engine(name: &str) -> Result<Engine> {
+    Network::named(name, &Device::flex())?.engine()
 }
 
-fn engine(name: &str) -> Result<Engine> {
-    let device = Device::flex();
-    match name {
-        "resnet18" => Engine::from_resnet(&ResNetConfig::resnet18().init(&device)?),
-        "resnet50" => Engine::from_resnet(&ResNetConfig::resnet50().init(&device)?),
-        "alexnet" => Engine::from_alexnet(&AlexNetConfig { features: 512 }.init(&device)?),
-        "vgg11" => Engine::from_vgg(&VggConfig { features: 512 }.init(&device)?),
-        "lite0" => Engine::from_efficientnet(&EfficientNetConfig::lite0().init(&device)?),
-        "small" => Engine::from_small(&SmallNetConfig::default().init(&device)?),
-        // The built-in model's widths.
-        "builtin" => Engine::from_small(&SmallNetConfig { widths: vec![32, 48, 96, 256] }.init(&device)?),
-        "starnet-s050" => Engine::from_starnet(&StarNetSize::S050.config().init(&device)?),
-        "starnet-s1" => Engine::from_starnet(&StarNetSize::S1.config().init(&device)?),
-        _ => Err(Error::config("bench", format!("no network is called {name}"))),
-    }
+/// Forward, a sum of squares, and the gradients of all weights.
+fn step(name: &str) -> Result<Work> {
+    let device = Device::flex().autodiff();
+    let network = Network::named(name, &device)?;
+    Ok(Box::new(move |pictures, sizes| {
+        let images = TensorData::new(pictures.to_vec(), sizes);
+        let numbers = network.forward(Tensor::from_data(images, &device));
+        std::hint::black_box(numbers.powf_scalar(2.0).sum().backward());
+        Ok(())
+    }))
 }
 
 /// Seconds that all threads of this process have run; `None` where the system does not tell.

@@ -6,20 +6,20 @@ A step is forward and the gradients of all weights, in PyTorch eager and channel
 `eager`, `last` (channels-last), `frozen` (scripted, batch norms folded, frozen, optimised for inference). All four take
 turns, R times; wall time is the best of all runs, processor time the best round's mean. A ratio is PyTorch's time over
 ours: above 1 we are faster. The first ratios are of wall time, those in brackets of processor time, which is what counts
-where others use the machine. PyTorch is installed into target/rivals-network, unless the Python that runs this has it.
+where others use the machine. PyTorch is installed into target/rivals-torch, unless the Python that runs this has it; both
+sides' allocators keep memory.
 """
 
 import argparse
-import importlib.util
 import os
 import pathlib
 import subprocess
 import sys
-import time
 import warnings
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-VENV = ROOT / "target" / "rivals-network"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "benches"))
+from torch_rival import ROOT, measure, with_torch
+
 CASES = {
     "resnet18": (224, 96),
     "resnet50": (224,),
@@ -33,18 +33,15 @@ CASES = {
 }
 # As published, with a head of 1,000 classes.
 PARAMETERS = {"starnet-s050": 542_728, "starnet-s1": 2_869_168}
-STEPS = {"small": (96, 64), "resnet18": (96, 16), "lite0": (96, 16)}
-
-
-def with_torch():
-    """Starts this script again in an environment that has PyTorch, if this one has not."""
-    if importlib.util.find_spec("torch"):
-        return
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "numpy", "torch"], check=True)
-    os.execv(python, [str(python), *sys.argv])
+STEPS = {
+    "small": (96, 64),
+    "builtin": (96, 64),
+    "resnet18": (96, 16),
+    "resnet50": (96, 16),
+    "lite0": (96, 16),
+    "alexnet": (224, 16),
+    "vgg11": (224, 8),
+}
 
 
 def networks(torch):
@@ -202,18 +199,6 @@ def steps(torch, make, x):
                 model(y).square().sum().backward()
 
         yield name, run
-
-
-def measure(run, seconds):
-    """Best wall time and mean processor time, as the benchmark takes them; two runs at least."""
-    run()
-    wall, runs, before, begin = float("inf"), 0, time.process_time(), time.perf_counter()
-    while runs < 2 or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
-        run()
-        wall = min(wall, time.perf_counter() - start)
-        runs += 1
-    return wall, (time.process_time() - before) / runs
 
 
 def main():

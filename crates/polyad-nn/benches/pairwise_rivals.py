@@ -6,26 +6,17 @@ Prints a line for attention alone and one for attention with its four linear map
 best run for each number of tokens, up to where a run would take longer than PATIENCE. Any Python with PyTorch will do.
 """
 
+import pathlib
 import sys
-import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "benches"))
+from torch_rival import keep_memory, measure
 
 try:
     import torch
     import torch.nn.functional as F
 except ImportError:
     sys.exit(f"{sys.executable} has no PyTorch, so nothing is compared; PYTHON may name one that has")
-
-
-def measure(run, seconds):
-    """Seconds of the best run; two runs at least."""
-    run()
-    best, runs, begin = float("inf"), 0, time.perf_counter()
-    while runs < 2 or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - start)
-        runs += 1
-    return best
 
 
 def alone(channels):
@@ -47,6 +38,7 @@ def layer(channels):
 
 
 def main():
+    keep_memory()
     threads, channels = int(sys.argv[1]), int(sys.argv[2])
     seconds, patience = float(sys.argv[3]), float(sys.argv[4])
     torch.set_num_threads(threads)
@@ -57,7 +49,7 @@ def main():
             # Twice the tokens take at most four times as long.
             if times and 4 * times[-1] > patience:
                 break
-            times.append(measure(make(tokens), seconds))
+            times.append(measure(make(tokens), seconds)[0])
         print(f"{name}:", *times)
 
 

@@ -2,26 +2,22 @@
 
     python3 crates/polyad-shapes/benches/embed_rivals.py
 
-The two take turns, three times, on all cores; the best of each counts. PyTorch is found or installed as `network_rivals.py`
-of polyad-nn does it, from which the network comes too.
+The two take turns, three times, on all cores; the best of each counts. PyTorch is found or installed as `torch_rival.py`
+in benches/ does it; the network comes from `network_rivals.py` of polyad-nn.
 """
 
-import importlib.util
 import os
 import pathlib
 import re
 import subprocess
+import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+CRATES = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(CRATES.parent / "benches"), str(CRATES / "polyad-nn" / "benches")]
+import network_rivals
+from torch_rival import ROOT, measure, with_torch
+
 ROUNDS = 3
-
-
-def rivals():
-    path = ROOT / "crates" / "polyad-nn" / "benches" / "network_rivals.py"
-    spec = importlib.util.spec_from_file_location("network_rivals", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def ours():
@@ -34,20 +30,19 @@ def ours():
 
 
 def main():
-    network = rivals()
-    network.with_torch()
+    with_torch()
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.set_grad_enabled(False)
     x = torch.randn(12, 3, 224, 224)
-    theirs = dict(network.variants(torch, network.networks(torch)["resnet18"], x))
+    theirs = dict(network_rivals.variants(torch, network_rivals.networks(torch)["resnet18"], x))
     best, whole, alone = dict.fromkeys(theirs, 0.0), 0.0, 0.0
     for _ in range(ROUNDS):
         measured = ours()
         whole, alone = max(whole, measured[0]), max(alone, measured[1])
         for name, run in theirs.items():
-            best[name] = max(best[name], 1 / network.measure(run, 2.0)[0])
+            best[name] = max(best[name], 1 / measure(run, 2.0)[0])
     print(f"built-in model: {whole:.1f} shapes/s from file to embedding, {alone:.1f} by the network alone")
     for name, rate in best.items():
         print(f"ResNet-18, 12 views, {name:6}: {rate:5.2f} shapes/s; ours {whole / rate:.1f} times as many, {alone / rate:.1f} alone")
