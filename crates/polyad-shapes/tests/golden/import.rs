@@ -4,8 +4,9 @@
 use crate::cases::{Case, relative_difference};
 use crate::pth::{self, Tensors};
 use polyad_shapes::job::{Job, Reporter};
-use polyad_shapes::model::import::{ImportConfig, import, import_checkpoint};
+use polyad_shapes::model::import::{ImportConfig, ImportOptions, import, import_checkpoint};
 use polyad_shapes::model::{Checkpoint, Definition};
+use polyad_shapes::render::Frame;
 use polyad_shapes::vsformer::BackboneKind;
 use std::path::Path;
 use std::sync::Mutex;
@@ -76,15 +77,19 @@ fn torchvision_weights_in_a_wrapped_parallel_pth_become_an_initializer() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bytes = pth::write(&prefixed(torchvision(&case), "module."), Some("state_dict"));
     let path = write(folder.path(), "resnet18.pth", &bytes);
-    let model = import(&path, None, None, &Job::silent()).expect("torchvision's names");
+    let model = import(&path, ImportOptions::default(), &Job::silent()).expect("torchvision's names");
     assert_eq!(model.header().architecture.backbone, BackboneKind::ResNet18);
     assert!(model.header().classes.is_none(), "an initializer has no classes");
     assert_eq!(model.header().training["encoder"], "fresh, not trained");
     assert!(relative_difference(&first_features(&model, &case), &case.features) < 1e-3);
+    assert_eq!((model.header().render.size, model.header().render.frame), (224, Frame::Crop));
+    let asked = ImportOptions { size: Some(64), frame: Some(Frame::Sphere), ..ImportOptions::default() };
+    let small = import(&path, asked, &Job::silent()).expect("torchvision's names");
+    assert_eq!((small.header().render.size, small.header().render.frame), (64, Frame::Sphere));
 
     for length in [0, 5, 9, bytes.len() / 2, bytes.len() - 1] {
         let path = write(folder.path(), "cut.pth", &bytes[..length]);
-        import(&path, None, None, &Job::silent()).expect_err("a checkpoint that is cut off");
+        import(&path, ImportOptions::default(), &Job::silent()).expect_err("a checkpoint that is cut off");
     }
 }
 
@@ -97,7 +102,7 @@ fn the_first_stage_becomes_an_initializer() {
     let mut tensors: Tensors = case.tensors().into_iter().filter_map(stage1).collect();
     tensors.push(("classifier.weight".into(), vec![15, 512], vec![0.5; 15 * 512]));
     let checkpoint = Checkpoint::from_tensors(tensors).expect("sizes that fit");
-    let model = import_checkpoint(checkpoint, None, None, &Job::silent()).expect("the names of stage 1");
+    let model = import_checkpoint(checkpoint, ImportOptions::default(), &Job::silent()).expect("the names of stage 1");
     assert!(relative_difference(&first_features(&model, &case), &case.features) < 1e-3);
 }
 
@@ -107,7 +112,7 @@ fn without_a_configuration_all_sizes_but_the_heads_are_inferred_with_a_warning()
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = write(folder.path(), "model.safetensors", &safetensors(&prefixed(case.tensors(), "module.")));
     let (warnings, never) = (Warnings::default(), AtomicBool::new(false));
-    let model = import(&path, None, None, &Job::new(&warnings, &never)).expect("published names");
+    let model = import(&path, ImportOptions::default(), &Job::new(&warnings, &never)).expect("published names");
     let (found, expected) = (&model.header().architecture, &case.config);
     let sizes = |c: &polyad_shapes::vsformer::VsFormerConfig| (c.backbone, c.layers, c.dim, c.ratio, c.head, c.classes);
     assert_eq!(sizes(found), sizes(expected));
@@ -118,7 +123,7 @@ fn without_a_configuration_all_sizes_but_the_heads_are_inferred_with_a_warning()
     // A model of ours is a safetensors file too, but nothing to import.
     let ours = folder.path().join("ours.polyad");
     model.save(&ours).expect("a temporary folder can be written");
-    let message = import(&ours, None, None, &Job::silent()).expect_err("already a model").to_string();
+    let message = import(&ours, ImportOptions::default(), &Job::silent()).expect_err("already a model").to_string();
     assert!(message.contains("already a polyad model") && message.contains("ours.polyad"), "{message}");
 }
 
@@ -135,8 +140,13 @@ fn what_is_missing_misshapen_or_left_over_is_listed_by_name() {
     tensors.push(("encoder.sa_layers.1.extra".into(), vec![1], vec![0.0]));
     let config = ImportConfig { architecture: case.config.clone(), class_names: None };
     let checkpoint = Checkpoint::from_tensors(tensors).expect("sizes that fit");
-    let message =
-        import_checkpoint(checkpoint, Some(config), None, &Job::silent()).expect_err("three faults").to_string();
+    let message = import_checkpoint(
+        checkpoint,
+        ImportOptions { config: Some(config), ..ImportOptions::default() },
+        &Job::silent(),
+    )
+    .expect_err("three faults")
+    .to_string();
     for part in [
         "missing: encoder.sa_layers.1.sa.attention.k_proj.weight",
         "bn1d.running_var [2] instead of [256]",
@@ -153,7 +163,9 @@ fn ablations_and_unknown_names_are_refused_by_name() {
         let mut tensors = case.tensors();
         tensors.push((ablation.into(), vec![256], vec![0.0; 256]));
         let checkpoint = Checkpoint::from_tensors(tensors).expect("sizes that fit");
-        let message = import_checkpoint(checkpoint, None, None, &Job::silent()).expect_err("an ablation").to_string();
+        let message = import_checkpoint(checkpoint, ImportOptions::default(), &Job::silent())
+            .expect_err("an ablation")
+            .to_string();
         assert!(message.contains(ablation), "{message}");
 
         let config = format!(r#"{{"backbone":"resnet18","layers":2,"heads":4,"dim":256,"ratio":2,"{ablation}":true}}"#);
@@ -161,7 +173,8 @@ fn ablations_and_unknown_names_are_refused_by_name() {
         assert!(message.contains(ablation), "{message}");
     }
     let other = Checkpoint::from_tensors([("blocks.0.weight".into(), vec![1], vec![0.0])]).expect("sizes that fit");
-    let message = import_checkpoint(other, None, None, &Job::silent()).expect_err("nobody's names").to_string();
+    let message =
+        import_checkpoint(other, ImportOptions::default(), &Job::silent()).expect_err("nobody's names").to_string();
     assert!(message.contains("blocks.0.weight"), "{message}");
 }
 
@@ -176,7 +189,7 @@ fn a_mutated_pickle_is_refused_without_panic() {
             let mut changed = pickle.clone();
             changed[place] ^= change;
             let path = write(folder.path(), "changed.pth", &pth::archive(&changed, &tensors));
-            import(&path, None, None, &Job::silent()).expect_err("far from complete, whatever it says");
+            import(&path, ImportOptions::default(), &Job::silent()).expect_err("far from complete, whatever it says");
         }
     }
 }

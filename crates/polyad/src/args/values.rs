@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 const STYLES: [(&str, Style); 4] =
     [("lit", Style::Lit), ("depth", Style::Depth), ("normal", Style::Normal), ("silhouette", Style::Silhouette)];
-const FRAMES: [(&str, Frame); 2] = [("sphere", Frame::Sphere), ("crop", Frame::Crop)];
+pub const FRAMES: [(&str, Frame); 2] = [("sphere", Frame::Sphere), ("crop", Frame::Crop)];
 
 /// What a model multiplies.
 #[derive(Debug, Clone, Copy, Args)]

@@ -6,7 +6,7 @@ use crate::printer::Printer;
 use crate::{paths, table};
 use polyad_shapes::Error;
 use polyad_shapes::job::Job;
-use polyad_shapes::model::import::{ImportConfig, import};
+use polyad_shapes::model::import::{ImportConfig, ImportOptions, import};
 use serde::Serialize;
 use std::path::Path;
 
@@ -27,7 +27,8 @@ pub fn run(args: &ImportArgs, printer: &Printer, job: Job) -> Result<Exit> {
     }
     paths::new_file(&args.out)?;
     let config = args.config.as_deref().map(read_config).transpose()?;
-    let model = import(&args.checkpoint, config, args.size, &job)?;
+    let options = ImportOptions { config, size: args.size, frame: args.frame };
+    let model = import(&args.checkpoint, options, &job)?;
     model.save(&args.out)?;
     let header = model.header();
     let imported = Imported {
